@@ -6,7 +6,7 @@ import {isFromIssuer} from './agent/login/issuer-token.js';
 import type {RelayPlace} from './agent/login/relay-site.js';
 import type {ChosenRelay} from './choose-relay.js';
 import {systemClock, type Timer} from './core/clock.js';
-import {TunlError} from './core/errors.js';
+import {type ErrorCode, TunlError} from './core/errors.js';
 import {withLock} from './core/file-lock.js';
 import type {Logger} from './core/logger.js';
 
@@ -28,14 +28,22 @@ const SOON_MS = 30_000;
 /** The relay's token that a job has in exchange for its own. */
 interface Exchanged {
   readonly token: string;
-  readonly renewAt: number;
   readonly expiresAt: number;
 }
+
+/** The same token would be refused again. */
+const ABOUT_TOKEN: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'TOKEN_WRONG',
+  'TOKEN_EXPIRED',
+  'TOKEN_REVOKED',
+]);
 
 export class TokenSource {
   readonly #options: TokenSourceOptions;
   readonly #stop = new AbortController();
   #exchanged: Exchanged | undefined;
+  /** The issuer's token that the relay has refused in a later exchange. */
+  #refused: string | undefined;
   /** The relay does not exchange tokens. */
   #isDirect = false;
   #timer: Timer | undefined;
@@ -53,8 +61,15 @@ export class TokenSource {
     if (exchanged !== undefined && exchanged.expiresAt > Date.now()) return exchanged.token;
     const token = await this.#options.chosen.token();
     if (token === undefined || !isFromIssuer(token) || this.#isDirect) return token;
-    await this.#exchange(token);
-    return this.#exchanged?.token ?? token;
+    try {
+      return await this.#exchange(token);
+    } catch (error) {
+      // An older relay, or one whose state folder cannot be written, takes the token as it is.
+      const code = error instanceof TunlError ? error.code : undefined;
+      if (code !== 'RELAY_TOO_OLD' && code !== 'RELAY_BUSY') throw error;
+      this.#isDirect = code === 'RELAY_TOO_OLD';
+      return token;
+    }
   };
 
   close(): void {
@@ -64,29 +79,33 @@ export class TokenSource {
 
   // ── A token of an issuer, given to the command ──
 
-  async #exchange(token: string): Promise<void> {
+  /** Returns the token for a link. */
+  async #exchange(token: string): Promise<string> {
     const {exchangeToken} = await import('./agent/login/relay-site.js');
-    const before = this.#exchanged;
-    try {
-      const answer = await exchangeToken(this.#place, token, before?.token);
-      const text = answer.token ?? before?.token;
-      if (text === undefined || answer.expiresAt === undefined) return;
-      const expiresAt = Date.parse(answer.expiresAt);
-      const renewAt = halfway(expiresAt);
-      this.#exchanged = {token: text, expiresAt, renewAt};
-      this.#later(renewAt, () => this.#exchangeAgain());
-    } catch (error) {
-      const code = error instanceof TunlError ? error.code : undefined;
-      // An older relay, or one whose state folder cannot be written, takes the token as it is.
-      this.#isDirect = code === 'RELAY_TOO_OLD';
-      if (code !== 'RELAY_TOO_OLD' && code !== 'RELAY_BUSY') throw error;
-    }
+    const before = this.#exchanged?.token;
+    const answer = await exchangeToken(this.#place, token, before);
+    const text = answer.token ?? before;
+    if (text === undefined || answer.expiresAt === undefined) return before ?? token;
+    const expiresAt = Date.parse(answer.expiresAt);
+    this.#exchanged = {token: text, expiresAt};
+    this.#later(halfway(expiresAt), () => this.#exchangeAgain());
+    return text;
   }
 
   /** A file with a token of the issuer may have a newer one by now; a variable has not. */
   async #exchangeAgain(): Promise<void> {
-    const token = await this.#options.chosen.token();
-    if (token !== undefined && isFromIssuer(token)) await this.#exchange(token);
+    let token: string | undefined;
+    try {
+      token = await this.#options.chosen.token();
+      if (token !== undefined && isFromIssuer(token) && token !== this.#refused) {
+        await this.#exchange(token);
+        return;
+      }
+    } catch (error) {
+      if (error instanceof TunlError && ABOUT_TOKEN.has(error.code)) this.#refused = token;
+      this.#options.log.warn('the token could not be renewed', {reason: String((error as Error).message)});
+    }
+    this.#later(Date.now() + TRY_AGAIN_MS, () => this.#exchangeAgain());
   }
 
   // ── A login that is stored ──

@@ -1,7 +1,7 @@
 // The token of a tunnel over time: a stored login is renewed at half of its life, by one process at a time.
 
 import {createServer, type Server} from 'node:https';
-import {expect} from 'vitest';
+import {expect, vi} from 'vitest';
 import {type Context, Contexts} from '../../src/lib/agent/login/contexts.js';
 import {createLogger} from '../../src/lib/core/logger.js';
 import {logOut} from '../../src/lib/login.js';
@@ -10,7 +10,8 @@ import {createAuthority} from '../helpers/certificates.js';
 import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
 
-const HOUR = 3_600_000;
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
 const inMs = (ms: number) => new Date(Date.now() + ms).toISOString();
 const idToken = (url: string) => {
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
@@ -183,6 +184,54 @@ test('a token of an issuer is exchanged once, and as it is at a relay that does 
   }
   Object.assign(state, {status: 401, login: {error: {code: 'TOKEN_WRONG', message: 'no'}}});
   await expect(source(async () => jwt).current()).rejects.toMatchObject({code: 'TOKEN_WRONG'});
+});
+
+test('a job’s login that could not be renewed is tried again, and a refused token only after it was replaced', async ({
+  scope,
+}) => {
+  const {asked, source, state, log, idToken: issued} = await setUp(scope);
+  vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout', 'Date']});
+  scope.onEnd(() => void vi.useRealTimers());
+  const exchanges = () => asked.filter((path) => path === '/agent/login').length;
+  const fail = (status: number, code: string) =>
+    Object.assign(state, {status, login: {error: {code, message: 'no'}}});
+  const answer = (token: string) =>
+    Object.assign(state, {status: 200, login: {expiresAt: inMs(HOUR), token}});
+  let jwt = issued();
+  let reads = 0;
+  answer('tunl_login_job');
+  const tokens = source(async () => {
+    reads += 1;
+    return jwt;
+  });
+  await tokens.current();
+  fail(503, 'RELAY_BUSY');
+  vi.advanceTimersByTime(HOUR / 2);
+  await until(async () => log.length === 1);
+  fail(401, 'TOKEN_EXPIRED');
+  vi.advanceTimersByTime(MINUTE);
+  await until(async () => log.length === 2);
+  expect(exchanges()).toBe(3);
+  // The same token is not sent again.
+  vi.advanceTimersByTime(MINUTE);
+  await until(async () => reads === 4);
+  expect(exchanges()).toBe(3);
+  jwt = `${jwt}B`;
+  answer('tunl_login_next');
+  vi.advanceTimersByTime(MINUTE);
+  await until(async () => (await tokens.current()) === 'tunl_login_next');
+  expect(exchanges()).toBe(4);
+  expect(log).toEqual(Array.from({length: 2}, () => 'the token could not be renewed'));
+});
+
+test('a relay that is busy after the end of a job’s login gets the issuer’s token', async ({scope}) => {
+  const {source, state, idToken: issued} = await setUp(scope);
+  const jwt = issued();
+  state.login = {expiresAt: inMs(-HOUR), token: 'tunl_login_job'};
+  const tokens = source(async () => jwt);
+  await tokens.current();
+  Object.assign(state, {status: 503, login: {error: {code: 'RELAY_BUSY', message: 'no'}}});
+  expect(await tokens.current()).toBe(jwt);
 });
 
 test('other tokens are sent as they are', async ({scope}) => {
