@@ -178,6 +178,32 @@ test.for(['in a terminal', 'in the background'] as const)(
   },
 );
 
+test('`tunl access` for a tunnel that drains resets the visitors whom the new rules do not admit', async ({
+  scope,
+}) => {
+  const stateDir = await scope.tempDir('state');
+  const {cli, ready} = await relay.expose(echo, {
+    stateDir,
+    flags: ['--tcp', '--cidr-deny', '127.0.0.9', '--drain-timeout', '1h'],
+  });
+  const visitor = async (from: string) => {
+    const socket = boldVisitor(scope, ready.tcp?.port ?? 0, '127.0.0.1', from);
+    socket.write('hello');
+    await once(socket, 'data');
+    return socket;
+  };
+  const [good, bad] = [await visitor('127.0.0.8'), await visitor('127.0.0.7')];
+  const reset = once(bad, 'error');
+  cli.signal('SIGTERM');
+  await cli.event('draining');
+  const env = {...relay.env, TUNL_STATE_DIR: stateDir};
+  const access = await runCli(scope, ['access', `${echo}`, '--cidr-deny', '127.0.0.7'], {stateDir, env});
+  expect(access, access.stderr).toMatchObject({code: 0});
+  expect(((await reset) as [NodeJS.ErrnoException])[0].code).toBe('ECONNRESET');
+  expect(await echoed(good)).toBe('hello');
+  expect((await cli.exited).code).toBe(0);
+});
+
 test('a bind with rules that are none is refused, and its name stays free', async ({scope}) => {
   const {agent} = await RawAgent.begin(scope, relay);
   for (const [request, cidr] of [{allow: ['everybody']}, {deny: ['10.0.0.0/33']}].entries()) {

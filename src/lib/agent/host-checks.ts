@@ -4,6 +4,7 @@
 import type {Tap} from '../bytes/tap.js';
 import type {ErrorCode} from '../core/errors.js';
 import type {StreamCode} from '../protocol/wire.js';
+import type {TunnelSettings} from './tunnel-settings.js';
 
 interface Check {
   /** The program that refuses, and the setting that allows the name. */
@@ -178,4 +179,15 @@ function recognise(head: string): Hint | undefined {
       message: `${found.program} refuses requests for the public name: allow it in its settings (${found.setting}).`,
     }
   );
+}
+
+/** Undefined: answers are not explained. Nothing is told once the tunnel is over. */
+export function hostChecksOf(
+  {explainHostChecks, onEvent}: Pick<TunnelSettings, 'explainHostChecks' | 'onEvent'>,
+  {isOver, speaksTls}: {isOver: () => boolean; speaksTls: () => Promise<boolean>},
+): HostChecks | undefined {
+  if (!explainHostChecks) return undefined;
+  return new HostChecks((code, message) => {
+    if (!isOver()) onEvent({type: 'notice', code, message});
+  }, speaksTls);
 }

@@ -8,7 +8,7 @@ import type {TunnelRequest} from '../protocol/control-messages.js';
 import {type AddressOptions, checkedRules} from './address-rules.js';
 import type {BindingOwner, Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
-import {HostChecks} from './host-checks.js';
+import {hostChecksOf} from './host-checks.js';
 import {whatIsAllowed} from './optional-name.js';
 import type {SocketAddress, Tunnel} from './options.js';
 import {type Reach, reachOf} from './reach.js';
@@ -48,14 +48,10 @@ export class LocalTunnel implements Tunnel {
     this.closed.catch(() => {});
     stopped.promise.catch(() => {});
     const {onEvent} = settings;
-    const checks = settings.explainHostChecks
-      ? new HostChecks(
-          (code, message) => {
-            if (!this.#ended) onEvent({type: 'notice', code, message});
-          },
-          () => this.#upstream.speaksTls(),
-        )
-      : undefined;
+    const checks = hostChecksOf(settings, {
+      isOver: () => this.#ended,
+      speaksTls: () => this.#upstream.speaksTls(),
+    });
     this.#upstream = new UpstreamJoin(settings.upstream && this.#gated(settings.upstream), {
       reads: new SocketReads(host.pool),
       unread: host.unread,
@@ -226,8 +222,10 @@ export class LocalTunnel implements Tunnel {
   }
 
   restrict(options: AddressOptions): void {
-    this.#host.restrict(this.#owner, checkedRules(options));
+    const rules = checkedRules(options);
+    this.#host.restrict(this.#owner, rules);
     this.#reach?.restrict();
+    this.visits.restrict(rules);
   }
 
   get log(): LogSink | undefined {

@@ -5,7 +5,8 @@ import {systemCode, TunlError} from '../core/errors.js';
 import {LinkedList} from '../core/linked-list.js';
 import {Moment} from '../core/moment.js';
 import type {Stream} from '../mux/stream.js';
-import type {VisitorOpen} from '../protocol/control-messages.js';
+import {AddressFilter} from '../net/address-filter.js';
+import type {AddressRules, VisitorOpen} from '../protocol/control-messages.js';
 import {formatHostPort} from '../protocol/targets.js';
 import type {StreamCode} from '../protocol/wire.js';
 import type {ConnectionEvent, TunnelEvent} from './events.js';
@@ -33,6 +34,10 @@ export interface VisitsOptions {
   nextId: () => number;
 }
 
+interface Visit extends UpstreamVisit {
+  visitor: VisitorOpen;
+}
+
 export class Visits {
   readonly #upstream: UpstreamJoin;
   readonly #gate: StreamGate | undefined;
@@ -40,8 +45,8 @@ export class Visits {
   readonly #onDialled: (answered: boolean, why?: Error) => void;
   readonly #onUnanswered: UpstreamVisit['onGateUnanswered'];
   readonly #nextId: () => number;
-  /** Streams of the present visitors. */
-  readonly #open = new LinkedList<Stream>();
+  /** The present visitors. */
+  readonly #open = new LinkedList<Visit>();
   #total = 0;
   /** The bytes of visitors that have left. */
   #bytesIn = 0;
@@ -70,7 +75,7 @@ export class Visits {
   get traffic(): {bytesIn: number; bytesOut: number} {
     let bytesIn = this.#bytesIn;
     let bytesOut = this.#bytesOut;
-    for (const stream of this.#open) {
+    for (const {stream} of this.#open) {
       bytesIn += stream.bytesIn;
       bytesOut += stream.bytesOut;
     }
@@ -79,7 +84,7 @@ export class Visits {
 
   /** Each is the same object as long as the visitor is there. */
   get visitors(): Iterable<{readonly bytesIn: number}> {
-    return this.#open;
+    return [...this.#open].map(({stream}) => stream);
   }
 
   begin = (stream: Stream, visitor: VisitorOpen): void => {
@@ -87,7 +92,6 @@ export class Visits {
     const from = formatHostPort(visitor.address, visitor.port);
     const since = systemClock.now();
     let opened = false;
-    const here = this.#open.push(stream);
     const event = (state: ConnectionEvent['state'], code?: StreamCode): ConnectionEvent => ({
       type: 'connection',
       state,
@@ -99,7 +103,7 @@ export class Visits {
       durationMs: state === 'open' ? 0 : Math.round(systemClock.now() - since),
       ...visitEnd(code),
     });
-    const visit: UpstreamVisit = {
+    const visit: Visit = {
       stream,
       from,
       visitor,
@@ -125,6 +129,7 @@ export class Visits {
       },
       ...(this.#onUnanswered !== undefined && {onGateUnanswered: this.#onUnanswered}),
     };
+    const here = this.#open.push(visit);
     if (this.#gate === undefined) this.#upstream.visit(visit);
     else this.#gate.admit(visit, (admitted) => this.#upstream.visit(admitted));
   };
@@ -134,9 +139,19 @@ export class Visits {
     if (this.#open.size > 0) await this.#idle.next();
   }
 
-  /** Resets all present visitors. */
-  cut(): void {
-    for (const stream of [...this.#open]) {
+  /**
+   * Resets the present visitors whom these rules do not admit. The relay does so as well, but not for a tunnel that was given
+   * up, or in a session to which it has said goodbye.
+   */
+  restrict(rules: AddressRules): void {
+    const filter = new AddressFilter(rules);
+    this.cut(({address}) => !filter.admits(address));
+  }
+
+  /** Resets the present visitors for whom this holds. */
+  cut(isMeant: (visitor: VisitorOpen) => boolean = () => true): void {
+    for (const {stream, visitor} of [...this.#open]) {
+      if (!isMeant(visitor)) continue;
       stream.reset('CANCELLED');
       stream.sink.onReset('CANCELLED');
     }

@@ -1,16 +1,14 @@
 // A visitor who arrives in the same read as the answer to the bind: the agent knows already where it has come to.
 
 import {expect} from 'vitest';
-import {Successors} from '../../../src/lib/agent/successors.js';
-import {TunnelAgent} from '../../../src/lib/agent/tunnel-agent.js';
 import type {TunnelSettings} from '../../../src/lib/agent/tunnel-settings.js';
 import {TunnelGates} from '../../../src/lib/agent/upstreams/gated/tunnel-gates.js';
 import {ProxyHeader} from '../../../src/lib/agent/upstreams/proxy-header.js';
-import {TcpUpstream} from '../../../src/lib/agent/upstreams/tcp.js';
 import {KIND} from '../../../src/lib/protocol/wire.js';
 import {Opened} from '../../helpers/opened.js';
 import type {Scope} from '../../helpers/scope.js';
 import {ScriptedRelay} from '../../helpers/scripted-relay.js';
+import {scriptedTunnel} from '../../helpers/scripted-tunnel.js';
 import {test} from '../../helpers/test.js';
 import {recordingUpstream} from '../../helpers/upstreams.js';
 
@@ -27,27 +25,7 @@ async function visited(scope: Scope, settings: Partial<TunnelSettings>, request:
     visitor.onOpen(stream);
     stream.write(Buffer.from(request));
   };
-  const agent = new TunnelAgent({
-    relay: {url: 'https://r1.test', embedded: false},
-    software: 'test',
-    dial: relay.dial,
-    dialPublic: () => Promise.reject(new Error('not dialled')),
-    successors: new Successors({home: 'https://r1.test', allowed: []}),
-    identify: undefined,
-    wait: false,
-    maxRetryTimeMs: undefined,
-    keepForReplay: true,
-  });
-  const tunnel = await agent.addTunnel({
-    upstream: new TcpUpstream({host: '127.0.0.1', port: upstream.port}),
-    ...{explainHostChecks: false, watchUpstream: 'when refused', waitUpstreamMs: 0, offlinePage: false},
-    ...{proxyHeader: undefined, gates: undefined, probe: false, unencrypted: false, h2: false, http1: false},
-    ...{subdomain: undefined, remembered: Promise.resolve({}), remotePort: undefined, cidr: undefined},
-    ...{openLocal: undefined, drainTimeoutMs: 0, signal: undefined, onEvent: () => {}, log: undefined},
-    cleanUp: async () => {},
-    ...settings,
-  });
-  scope.onEnd(async () => await tunnel.close());
+  await scriptedTunnel(scope, relay, upstream.port, settings);
   return {upstream, visitor};
 }
 

@@ -4,6 +4,7 @@ import type {Clock} from '../../core/clock.js';
 import {ERRORS, errorForPeer, TunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
 import type {Session} from '../../mux/session.js';
+import {AddressFilter} from '../../net/address-filter.js';
 import type {AgentMessage, RelayMessage, TunnelRequest} from '../../protocol/control-messages.js';
 import {FEATURE_WARNINGS} from '../../protocol/link-messages.js';
 import type {Rights} from '../access/rights.js';
@@ -13,7 +14,6 @@ import {type RelayEvents, sessionName} from '../events.js';
 import type {LeaseKey} from '../leases/lease-store.js';
 import type {ReservedNames} from '../tunnels/reserved-names.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
-import {AddressFilter} from '../visitors/address-filter.js';
 import type {Opener} from './opened-streams.js';
 
 /**

@@ -2,10 +2,10 @@
 
 import type {ErrorCode} from '../../core/errors.js';
 import type {Session} from '../../mux/session.js';
+import type {AddressFilter} from '../../net/address-filter.js';
 import type {TunnelRequest} from '../../protocol/control-messages.js';
 import type {Principal} from '../access/principal.js';
 import type {Claimant, LeaseKey} from '../leases/lease-store.js';
-import type {AddressFilter} from '../visitors/address-filter.js';
 
 /** A public name or port and the session behind it. */
 export interface Tunnel {

@@ -1,8 +1,8 @@
 // The addresses that a tunnel takes visitors from.
 
 import {expect, test} from 'vitest';
-import type {AddressRules} from '../../../../src/lib/protocol/control-messages.js';
-import {AddressFilter} from '../../../../src/lib/relay/visitors/address-filter.js';
+import {AddressFilter} from '../../../src/lib/net/address-filter.js';
+import type {AddressRules} from '../../../src/lib/protocol/control-messages.js';
 
 test.each<[rules: AddressRules, inside: string[], outside: string[]]>([
   [{}, ['192.0.2.7', '::1'], []],

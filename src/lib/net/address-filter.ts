@@ -1,7 +1,6 @@
 // The addresses that a tunnel takes visitors from.
 
-import {AddressRanges} from '../../net/address-ranges.js';
-import type {AddressRules} from '../../protocol/control-messages.js';
+import {AddressRanges} from './address-ranges.js';
 
 export class AddressFilter {
   readonly #allow: AddressRanges | undefined;
@@ -10,7 +9,7 @@ export class AddressFilter {
   refused = 0;
 
   /** @throws TunlError OPTION_INVALID */
-  constructor({allow = [], deny = []}: AddressRules) {
+  constructor({allow = [], deny = []}: {allow?: readonly string[]; deny?: readonly string[]}) {
     this.#allow = allow.length > 0 ? new AddressRanges(allow) : undefined;
     this.#deny = deny.length > 0 ? new AddressRanges(deny) : undefined;
   }
