@@ -293,6 +293,53 @@ test('a running tunnel shows its status, accepts another end time, and keeps the
   expect(last?.end?.why).toBe('expired');
 });
 
+test.for(['in a terminal', 'in the background'] as const)(
+  'a tunnel %s gets another end time as long as it is not about to end',
+  async (where, {scope}) => {
+    const {shell, stateDir, relay} = await scriptShell(scope);
+    const target = await tcpUpstream(scope, (socket) => void socket.write('hello'));
+    const isDetached = where === 'in the background';
+    // A tunnel in a terminal that has rules can be reached by other commands.
+    const flags = ['--tcp', '--cidr-deny', '::1', '--expires', '1h', '--drain-timeout', '1h', '--json'];
+    const cli = await startCli(
+      scope,
+      ['expose', `${target}`, ...flags, ...(isDetached ? ['--detach'] : [])],
+      {stateDir, env: relay.env},
+    );
+    const {tcp} = await cli.event('ready');
+    const entry = async () => {
+      const [only] = listed((await shell('tunl list --json')).stdout);
+      if (only === undefined) throw new Error('not listed');
+      return only;
+    };
+    const {id, pid} = await entry();
+    const extend = async (time: string) =>
+      parseEvent((await shell(`tunl extend ${id} --expires ${time} --json`)).stdout);
+    const extended = await extend('5h');
+    expect(extended).toMatchObject({type: 'extended', id, expiresAt: (await entry()).expiresAt});
+    const visitor = connect({host: '127.0.0.1', port: tcp?.port ?? 0});
+    scope.onEnd(() => void visitor.destroy());
+    await once(visitor, 'data');
+    if (isDetached) {
+      const log = await startCli(scope, ['logs', id, '-f'], {stateDir});
+      expect(await extend('1ms')).toMatchObject({type: 'extended'});
+      await log.line((line) => line.includes('closing: 1 open connection may finish'));
+    } else {
+      cli.signal('SIGTERM');
+      await cli.event('draining');
+    }
+    const {expiresAt} = await entry();
+    expect(await extend('9h')).toMatchObject({
+      type: 'error',
+      code: 'BACKGROUND_UNKNOWN',
+      message: 'The command is about to end.',
+    });
+    expect((await entry()).expiresAt).toBe(expiresAt);
+    visitor.resetAndDestroy();
+    await until(() => !isAlive(pid));
+  },
+);
+
 test('the bytes of a visitor who stays are counted', async ({scope}) => {
   const {shell} = await scriptShell(scope);
   const target = await tcpUpstream(scope, (socket) => void socket.write('hello'));

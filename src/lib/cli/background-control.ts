@@ -20,8 +20,10 @@ export interface Traffic {
 }
 
 export interface ControlHooks {
-  /** Undefined when the process has no end time. */
+  /** Undefined when the process has no end time. Throws when it is about to end. */
   readonly extend?: ((expiresMs: number) => void) | undefined;
+  /** The process has a new end time, ISO 8601: `tunl list` reads it from the entry. */
+  readonly onExtended: (expiresAt: string) => void;
   /** For a relay. The visitors of tunnels are counted from their events. */
   readonly openVisitors?: (() => number) | undefined;
   readonly stop: (reason: string | undefined) => void;
@@ -89,7 +91,7 @@ export class BackgroundState {
 
 /**
  * @param gone aborts when nobody waits for the answer any more
- * @throws TunlError the reason why a tunnel cannot be added or removed
+ * @throws TunlError the reason why the tunnels cannot be changed
  */
 export async function answerControl(
   request: ControlRequest,
@@ -102,10 +104,13 @@ export async function answerControl(
       const open = hooks.openVisitors?.();
       return {ok: true, status: open === undefined ? state.status() : {link: 'up', visitors: {open}}};
     }
-    case 'extend':
+    case 'extend': {
       if (hooks.extend === undefined) return undefined;
       hooks.extend(request.expiresMs);
-      return {ok: true, expiresAt: new Date(Date.now() + request.expiresMs).toISOString()};
+      const expiresAt = new Date(Date.now() + request.expiresMs).toISOString();
+      hooks.onExtended(expiresAt);
+      return {ok: true, expiresAt};
+    }
     case 'stop': {
       const reason = request.reason === undefined ? '' : oneLine(request.reason);
       hooks.stop(reason === '' ? undefined : reason);

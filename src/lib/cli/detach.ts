@@ -68,7 +68,7 @@ function spokenWords(): string[] {
   return words.filter((word, at) => at >= end || !['-q', '--quiet', '--json'].includes(word));
 }
 
-export interface UpOptions extends Omit<ControlHooks, 'stop'> {
+export interface UpOptions extends Omit<ControlHooks, 'stop' | 'onExtended'> {
   drainTimeoutMs: number;
   traffic?: () => Traffic;
   /** The tunnels of the command; absent for a relay. */
@@ -107,7 +107,7 @@ export class InBackground {
   async up(
     [event, ...more]: readonly [UpEvent, ...UpEvent[]],
     facts: string[],
-    {drainTimeoutMs, traffic, tunnels, extend, ...hooks}: UpOptions,
+    {drainTimeoutMs, traffic, tunnels, ...hooks}: UpOptions,
   ): Promise<void> {
     if (traffic !== undefined) this.#state.watch(traffic);
     const expiresAt = event.type === 'ready' ? event.expiresAt : undefined;
@@ -124,12 +124,7 @@ export class InBackground {
     const control = await this.#roster.serve(this.id, (request, gone) =>
       answerControl(request, gone, this.#state, {
         ...hooks,
-        extend:
-          extend &&
-          ((ms) => {
-            extend(ms);
-            entry.change({expiresAt: new Date(Date.now() + ms).toISOString()});
-          }),
+        onExtended: (expiresAt) => entry.change({expiresAt}),
         stop: (message) => {
           this.endsBecause('stopped', {...(message !== undefined && {message})});
           process.kill(process.pid, 'SIGTERM');

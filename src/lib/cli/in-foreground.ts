@@ -33,7 +33,11 @@ export async function inForeground(
       ...(ready.expiresAt !== undefined && {expiresAt: ready.expiresAt}),
     });
     const control = await roster.serve(id, (request, gone) =>
-      answerControl(request, gone, state, {...hooks, stop: () => void process.kill(process.pid, 'SIGTERM')}),
+      answerControl(request, gone, state, {
+        ...hooks,
+        onExtended: (expiresAt) => entry.change({expiresAt}),
+        stop: () => void process.kill(process.pid, 'SIGTERM'),
+      }),
     );
     process.once('exit', () => {
       entry.remove();

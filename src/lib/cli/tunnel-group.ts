@@ -89,6 +89,11 @@ export class TunnelGroup implements Closable {
     this.#endIfEmpty();
   }
 
+  /** @throws TunlError BACKGROUND_UNKNOWN: the command is about to end, and nothing can change that */
+  throwIfEnding(): void {
+    if (this.#closing !== undefined || this.#entries.size === 0) throw aboutToEnd();
+  }
+
   /**
    * Opens one more tunnel. Visitors of the others notice nothing.
    *
@@ -96,7 +101,7 @@ export class TunnelGroup implements Closable {
    * @throws TunlError BACKGROUND_NAME_USED, BACKGROUND_UNKNOWN (the command is about to end), or the reason of the failure
    */
   async add(opening: Opening, {signal, ...options}: ForwardOptions): Promise<ListedAddress> {
-    if (this.#closing !== undefined || this.#entries.size === 0) throw aboutToEnd();
+    this.throwIfEnding();
     const {member} = await this.#open(opening, {tag: opening.name, options, signal}).catch((error) => {
       throw this.#closing !== undefined ? aboutToEnd() : error;
     });

@@ -164,7 +164,10 @@ function controlOf(
         text: `visitors of ${name} may come ${rules.join(', ') || 'from everywhere'}`,
       });
     },
-    extend: (ms) => limits.extend(ms),
+    extend: (ms) => {
+      group.throwIfEnding();
+      limits.extend(ms);
+    },
     traffic: () => group.traffic,
     add: async (target, gone) => {
       // --subdomain and --remote-port apply to the first tunnel.
