@@ -7,6 +7,7 @@ import {fileURLToPath} from 'node:url';
 import {describe, expect} from 'vitest';
 import {run} from '../helpers/child.js';
 import {eventsOf, runCluster, startCluster, USERS} from '../helpers/cluster.js';
+import {deafPort} from '../helpers/deaf-port.js';
 import {test} from '../helpers/test.js';
 import {parseEvent} from '../project/event-schema.js';
 
@@ -231,6 +232,17 @@ test('the end of the process that keeps the network is the end of all', async ({
 test('32 members', async ({scope}) => {
   const {code, stderr} = await runCluster(scope, first, ['run', '--size', '32', '--', 'sleep', '0.1']);
   expect(code, stderr).toBe(0);
+});
+
+test('an end that is asked for while a public address opens', async ({scope}) => {
+  const relay = `https://127.0.0.1:${await deafPort(scope)}`;
+  const address = ['--expose', '0:80', '--relay', relay, '--wait'];
+  const words = ['run', '--size', '1', '--json', ...address, '--', 'true'];
+  const child = await startCluster(scope, first, words, {env: {TUNL_TOKEN: 'a-token-that-is-long-enough'}});
+  await child.line((line) => line.includes('"cluster-member"'));
+  child.signal('SIGTERM');
+  expect((await child.exited).code).toBe(130);
+  expect(eventsOf(child.lines).map(({type}) => type)).toEqual(['cluster-member', 'cluster-closed']);
 });
 
 test.for<[string, string[], string, number]>([

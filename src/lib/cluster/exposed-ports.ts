@@ -47,8 +47,20 @@ export class ExposedPorts {
     this.failed.catch(() => {});
   }
 
-  /** The members have networks. @throws TunlError the reason why a port has no address */
-  async point(): Promise<void> {
+  /** The members have networks. @throws TunlError ABORTED by the signal; the reason why a port has no address */
+  async point(signal: AbortSignal): Promise<void> {
+    const abort = () => this.#giveUp.abort();
+    signal.addEventListener('abort', abort);
+    if (signal.aborted) abort();
+    try {
+      await this.#pointAll();
+    } finally {
+      // Later on visitors are served until the programs have ended.
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  async #pointAll(): Promise<void> {
     await Promise.all(
       this.#options.ports.map(async ({rank, port}, index) => {
         const tunnel = (await this.#opening[index]) as LocalTunnel;

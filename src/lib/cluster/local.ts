@@ -165,7 +165,7 @@ export class LocalCluster implements Cluster {
           this.#tell({type: 'cluster-member', cluster: id, rank, address, name: memberName(id, rank)});
       }
       // Before the programs begin: a script that starts the cluster learns every address, or why there is none.
-      if (epoch === 1) await ports?.point();
+      if (epoch === 1) await this.#point(ports);
       if (this.#closing.signal.aborted) return undefined;
       const crew = this.#start(fabric, epoch);
       this.#crew = crew;
@@ -182,6 +182,15 @@ export class LocalCluster implements Cluster {
       this.#fabric = undefined;
       this.#crew = undefined;
       await fabric.close();
+    }
+  }
+
+  async #point(ports: ExposedPorts | undefined): Promise<void> {
+    const {signal} = this.#closing;
+    try {
+      await ports?.point(signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
     }
   }
 
