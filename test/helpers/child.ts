@@ -2,7 +2,7 @@
 // behind.
 import {type ChildProcess, spawn} from 'node:child_process';
 import {readdirSync, readFileSync} from 'node:fs';
-import type {Writable} from 'node:stream';
+import type {Readable, Writable} from 'node:stream';
 import type {Scope} from './scope.js';
 
 export interface ChildOptions {
@@ -109,9 +109,12 @@ export class Child implements AsyncDisposable {
 
   /** Stops reading stderr, like a pager or a script that does not read it; the returned function resumes. */
   holdStderr(): () => void {
-    const {stderr} = this.#process;
-    stderr?.pause();
-    return () => void stderr?.resume();
+    return held(this.#process.stderr);
+  }
+
+  /** The same for stdout. Right after the start it holds everything. */
+  holdStdout(): () => void {
+    return held(this.#process.stdout);
   }
 
   get exit(): Exit | undefined {
@@ -262,6 +265,11 @@ async function groupAfter(group: number): Promise<string[]> {
     if (left.length === 0 || performance.now() > deadline) return left;
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
+}
+
+function held(output: Readable | null): () => void {
+  output?.pause();
+  return () => void output?.resume();
 }
 
 function killGroup(group: number): void {

@@ -30,7 +30,7 @@ const SHARED: Readonly<Record<string, {names: readonly string[]; because: string
     because: 'it belongs to processes, which may have been started by any caller',
   },
   'src/lib/cli/stdout.ts': {
-    names: ['gone', 'ended', 'failure', 'listeners'],
+    names: ['gone', 'ended', 'failure', 'listeners', 'limited'],
     because: 'a process has one standard output',
   },
   'src/lib/cli/base-command.ts': {

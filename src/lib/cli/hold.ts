@@ -2,7 +2,7 @@
 
 import {keepMemoryFlat} from '../core/collect.js';
 import {listenForSignals, type SignalOptions} from './signals.js';
-import {onReaderGone} from './stdout.js';
+import {limitFlush, onReaderGone} from './stdout.js';
 
 /** A tunnel or a relay. */
 export interface Closable {
@@ -24,6 +24,11 @@ export interface HoldOptions<T extends Closable> {
   onReaderGone?: () => void;
   /** Called when the process is about to end at once. */
   onLeave: () => void;
+  /**
+   * True when the output of a program goes through stdout or stderr: it is worth waiting for a slow reader, until somebody
+   * asks for the end.
+   */
+  passesOutput?: boolean;
   /** A function when it can change. */
   drainTimeoutMs: number | (() => number);
   /** For tests: the source of signals and the function that ends the process. */
@@ -41,7 +46,10 @@ export async function hold<T extends Closable>(options: HoldOptions<T>): Promise
   const asked = new Promise<void>((resolve) => {
     told = resolve;
   });
+  // A tunnel must not outlive its end because nobody reads its events.
+  if (!options.passesOutput) limitFlush();
   const stop = (drainTimeoutMs: number) => {
+    limitFlush();
     if (!held) starting.abort();
     else if (!stopping) {
       options.onStop?.(held);

@@ -9,7 +9,7 @@ import {watchPipeReader} from './pipe-reader.js';
 
 /** With more waiting bytes than this, `isCongested` is true: a reader that stopped must not fill the memory. */
 const CONGESTED_BYTES = 1024 * 1024;
-/** The process ends when its last lines were not written within this time, ms. */
+/** After `limitFlush` the process ends when its last lines were not written within this time, ms. */
 const FLUSH_MS = 2000;
 /** The same for stderr, where the last output of a program may wait for a slow reader. */
 const FLUSH_OUTPUT_MS = 10_000;
@@ -19,6 +19,8 @@ let gone = false;
 let ended = false;
 let failure: TunlError | undefined;
 const listeners = new Set<() => void>();
+/** Aborted by `limitFlush`. */
+const limited = new AbortController();
 
 /** Writes one line. Has no effect when the reader has gone. */
 export function writeLine(line: string): void {
@@ -115,7 +117,15 @@ export function isOneStream(): boolean {
   }
 }
 
-/** Resolves when all output is written, when the reader has gone, or after a limit of time. */
+/**
+ * From now on `flush` waits only for a limited time: the end was requested, or the output is not worth a process that stays.
+ * It applies to a `flush` that waits already, too.
+ */
+export function limitFlush(): void {
+  limited.abort();
+}
+
+/** Resolves when all output is written, when the reader has gone, or after `limitFlush` and a limit of time. */
 export async function flush(): Promise<void> {
   // A write to a file is synchronous, but its error comes a turn later.
   await new Promise((resolve) => setImmediate(resolve));
@@ -125,13 +135,17 @@ export async function flush(): Promise<void> {
 
 async function written(stream: NodeJS.WriteStream, withinMs: number): Promise<void> {
   if (stream.writableLength === 0) return;
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, withinMs);
-    stream.write('', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
+  const {promise, resolve} = Promise.withResolvers<void>();
+  let timer: NodeJS.Timeout | undefined;
+  const limit = () => {
+    timer = setTimeout(resolve, withinMs);
+  };
+  limited.signal.addEventListener('abort', limit, {once: true});
+  if (limited.signal.aborted) limit();
+  stream.write('', () => resolve());
+  await promise;
+  limited.signal.removeEventListener('abort', limit);
+  clearTimeout(timer);
 }
 
 /** The error of stdout other than a gone reader, such as a full disk. */

@@ -1,5 +1,7 @@
 // Ctrl+C and SIGTERM for a command that waits for somebody: it gives up in order.
 
+import {limitFlush} from './stdout.js';
+
 export interface StopSignal extends Disposable {
   readonly signal: AbortSignal;
   /** From now on signals are for a command that runs in this terminal: they neither abort nor end this process. */
@@ -11,7 +13,9 @@ export function stopSignal(): StopSignal {
   const stop = new AbortController();
   let isReleased = false;
   const onSignal = () => {
-    if (!isReleased) stop.abort();
+    if (isReleased) return;
+    limitFlush();
+    stop.abort();
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   return {

@@ -2,7 +2,7 @@
 
 import {EXIT, toTunlError} from '../core/errors.js';
 import {report} from './failure.js';
-import {flush, guardPipes, stdoutFailure} from './stdout.js';
+import {flush, guardPipes, limitFlush, stdoutFailure} from './stdout.js';
 import {earlyFlags} from './words.js';
 
 /** Ends the process when `run` has ended. */
@@ -40,6 +40,7 @@ function guardProcess(words: readonly string[]): void {
     process.off('uncaughtException', onUncaught);
     process.on('uncaughtException', () => process.exit(EXIT.unexpected));
     process.exitCode = report(toTunlError(error), earlyFlags(words), words);
+    limitFlush();
     void flush().then(() => process.exit());
   };
   process.on('uncaughtException', onUncaught);

@@ -49,6 +49,7 @@ export async function holdCluster({presenter, json, begin}: HoldClusterOptions):
   await hold({
     // The cluster itself gives its programs time.
     drainTimeoutMs: 0,
+    passesOutput: true,
     onReaderGone: presenter.readerGone,
     onLeave: () => presenter.end(),
     open: async (signal) => {

@@ -5,7 +5,7 @@ import {systemClock} from '../../core/clock.js';
 import {TunlError} from '../../core/errors.js';
 import type {ExecRequest, ProcessEnd, SandboxProcess} from '../../sandbox/backend.js';
 import type {SandboxControl} from '../../sandbox/control.js';
-import {onResize, passOn, stdoutSize} from '../stdout.js';
+import {limitFlush, onResize, passOn, stdoutSize} from '../stdout.js';
 import type {OutputEvent} from './events.js';
 import {passOnStderr} from './stderr.js';
 import {TextEvents} from './text-events.js';
@@ -120,6 +120,7 @@ function passSignals(inside: SandboxProcess, leave: () => void): Disposable {
     if (firstAt !== undefined && now - firstAt < ECHO_MS) return;
     if (firstAt !== undefined) {
       void inside.signal('SIGKILL').catch(() => {});
+      limitFlush();
       leave();
       return;
     }

@@ -29,6 +29,7 @@ export async function runHere({command, options, asked, presenter}: RunOptions):
   await hold({
     // The sandbox itself gives its command time.
     drainTimeoutMs: 0,
+    passesOutput: true,
     onReaderGone: presenter.readerGone,
     onLeave: () => presenter.end(),
     open: async (signal) => {
