@@ -7,7 +7,7 @@ import {listedEvent} from '../lib/cli/background-event.js';
 import {backgroundState} from '../lib/cli/background-state.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {readLog} from '../lib/cli/read-log.js';
-import {onReaderGone} from '../lib/cli/stdout.js';
+import {onReaderGone, roomOnStdout} from '../lib/cli/stdout.js';
 import {stateDir} from '../lib/core/state-dir.js';
 import {Roster} from '../lib/launch/roster.js';
 
@@ -31,6 +31,7 @@ export default class Logs extends BaseCommand {
     const goesOn = () => flags.follow && isRead && roster.isRunning(tunnel);
     for await (const line of readLog(roster.logPath(tunnel.id), goesOn)) {
       this.presenter.event({type: 'log', id: tunnel.id, line});
+      await roomOnStdout();
     }
     const after = await roster.find(args.id);
     if (after.life === 'ended')

@@ -33,6 +33,10 @@ const SHARED: Readonly<Record<string, {names: readonly string[]; because: string
     names: ['gone', 'ended', 'failure', 'listeners', 'limited'],
     because: 'a process has one standard output',
   },
+  'src/lib/cli/stderr.ts': {
+    names: ['draining'],
+    because: 'a process has one standard error',
+  },
   'src/lib/cli/base-command.ts': {
     names: ['passesWords', 'sharesStreams', 'spellings'],
     because: 'each command’s class says it of itself, as with the static fields of oclif',

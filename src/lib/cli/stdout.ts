@@ -70,9 +70,17 @@ export async function passOn(output: AsyncIterable<Uint8Array>): Promise<void> {
   }
 }
 
-/** Resolves when more may come, or when the reader has gone. */
+/** Writes bytes as they are. Resolves when more may come, or when the reader has gone. */
 export async function writeBytes(chunk: Uint8Array): Promise<void> {
-  if (gone || process.stdout.write(chunk)) return;
+  if (!gone && !process.stdout.write(chunk)) await drained();
+}
+
+/** For output as lines: resolves when the reader is not far behind, or has gone. */
+export async function roomOnStdout(): Promise<void> {
+  if (!gone && isCongested()) await drained();
+}
+
+async function drained(): Promise<void> {
   const settled = new AbortController();
   const drained = once(process.stdout, 'drain', {signal: settled.signal}).catch(() => {});
   const noReader = Promise.withResolvers<void>();

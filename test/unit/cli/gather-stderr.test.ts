@@ -2,9 +2,8 @@ import {Writable} from 'node:stream';
 import {setImmediate} from 'node:timers/promises';
 import {expect, onTestFinished, test, vi} from 'vitest';
 import {gatherStderr} from '../../../src/lib/cli/gather-stderr.js';
-import {Child} from '../../helpers/child.js';
-import {projectRoot} from '../../helpers/cli.js';
 import {Scope} from '../../helpers/scope.js';
+import {source, startScript} from '../../helpers/source-script.js';
 
 /** A stderr that notes its writes. */
 function stderr() {
@@ -42,16 +41,12 @@ test('the lines of one turn leave together and in order, those of the next turn 
 
 test('a process that ends in the middle of a turn writes its last lines', async () => {
   await using scope = new Scope();
-  const gather = `${projectRoot}src/lib/cli/gather-stderr.ts`;
   const script = `
-    const {gatherStderr} = await import(${JSON.stringify(gather)});
+    import {gatherStderr} from ${source('lib/cli/gather-stderr')};
     gatherStderr();
     process.stderr.write('last');
     process.exit(3);`;
-  const child = Child.start(scope, process.execPath, [
-    ...['--import', `${projectRoot}test/helpers/ts-hook.js`],
-    ...['--input-type=module', '--eval', script],
-  ]);
+  const child = startScript(scope, script);
   expect(await child.exited).toMatchObject({code: 3});
   expect(child.stderr).toContain('last');
 });

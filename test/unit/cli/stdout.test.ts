@@ -1,18 +1,7 @@
 import {describe, expect} from 'vitest';
-import {Child} from '../../helpers/child.js';
-import {projectRoot} from '../../helpers/cli.js';
 import type {Scope} from '../../helpers/scope.js';
+import {source, startScript} from '../../helpers/source-script.js';
 import {test} from '../../helpers/test.js';
-
-/** A process of its own with a module of the sources at `src`. */
-function startScript(scope: Scope, script: string): Child {
-  return Child.start(scope, process.execPath, [
-    ...['--import', `${projectRoot}test/helpers/ts-hook.js`],
-    ...['--input-type=module', '--eval', script],
-  ]);
-}
-
-const src = (path: string) => JSON.stringify(`${projectRoot}src/lib/${path}.ts`);
 
 test('a connection joined with stdout leaves nothing behind for the pieces that had to wait', async ({
   scope,
@@ -21,7 +10,7 @@ test('a connection joined with stdout leaves nothing behind for the pieces that 
   const script = `
     import {Duplex} from 'node:stream';
     import {queryObjects} from 'node:v8';
-    import {joinStdio} from ${src('cli/stdout')};
+    import {joinStdio} from ${source('lib/cli/stdout')};
     const piece = '.'.repeat(process.stdout.writableHighWaterMark) + '\\n';
     const promises = () => queryObjects(Promise, {format: 'count'});
     const counts = [];
@@ -51,9 +40,9 @@ describe('a reader that has stopped reads on after every limit of time', () => {
     const child = startScript(
       scope,
       `
-      import {hold} from ${src('cli/hold')};
-      import {writeLine} from ${src('cli/stdout')};
-      import {wholeProcess} from ${src('cli/whole-process')};
+      import {hold} from ${source('lib/cli/hold')};
+      import {writeLine} from ${source('lib/cli/stdout')};
+      import {wholeProcess} from ${source('lib/cli/whole-process')};
       const write = () => {
         for (let left = ${LINES}; left > 0; left -= 1) writeLine('.'.repeat(99));
         process.stderr.write('written\\n');

@@ -5,6 +5,7 @@ import type {JoinClusterOptions} from '../../cluster/join-options.js';
 import type {ClusterEnd, ProgramOptions} from '../../cluster/options.js';
 import {hold} from '../hold.js';
 import type {Presenter} from '../presenter.js';
+import {roomOnStderr} from '../stderr.js';
 import {writeBytes} from '../stdout.js';
 import {PrefixedLines} from './prefixed-lines.js';
 
@@ -24,9 +25,6 @@ export interface HoldClusterOptions {
   readonly json: boolean;
   readonly begin: (shown: Shown) => Promise<Beginning>;
 }
-
-/** With more waiting bytes than this the programs are held back: a reader that has stopped must not fill the memory. */
-const MAX_WAITING_BYTES = 1024 * 1024;
 
 /** Resolves to the exit code. @throws TunlError the reason why the cluster does not run, or was lost */
 export async function holdCluster({presenter, json, begin}: HoldClusterOptions): Promise<number> {
@@ -72,13 +70,4 @@ export async function holdCluster({presenter, json, begin}: HoldClusterOptions):
     },
   });
   return exitCode;
-}
-
-async function roomOnStderr(): Promise<void> {
-  const {stderr} = process;
-  if (stderr.destroyed || stderr.writableLength <= MAX_WAITING_BYTES) return;
-  await new Promise<void>((resolve) => {
-    stderr.once('drain', resolve);
-    stderr.once('close', resolve);
-  });
 }

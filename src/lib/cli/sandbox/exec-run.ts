@@ -5,9 +5,9 @@ import {systemClock} from '../../core/clock.js';
 import {TunlError} from '../../core/errors.js';
 import type {ExecRequest, ProcessEnd, SandboxProcess} from '../../sandbox/backend.js';
 import type {SandboxControl} from '../../sandbox/control.js';
-import {limitFlush, onResize, passOn, stdoutSize} from '../stdout.js';
+import {passOnStderr} from '../stderr.js';
+import {limitFlush, onResize, passOn, roomOnStdout, stdoutSize} from '../stdout.js';
 import type {OutputEvent} from './events.js';
-import {passOnStderr} from './stderr.js';
 import {TextEvents} from './text-events.js';
 
 export interface ExecRun {
@@ -83,7 +83,10 @@ async function asText(
   tell: NonNullable<ExecRun['onOutput']>,
 ): Promise<void> {
   const texts = new TextEvents(tell);
-  for await (const chunk of output) texts.write(from, chunk);
+  for await (const chunk of output) {
+    texts.write(from, chunk);
+    await roomOnStdout();
+  }
   texts.end(from);
 }
 

@@ -7,9 +7,9 @@ import {RemoteSandbox} from '../../sandbox/remote.js';
 import {SandboxRoster} from '../../sandbox/roster.js';
 import {bytes as size} from '../format.js';
 import type {Presenter} from '../presenter.js';
-import {onReaderGone, writeBytes} from '../stdout.js';
+import {writeStderr} from '../stderr.js';
+import {onReaderGone, roomOnStdout, writeBytes} from '../stdout.js';
 import {finishedEvent} from './facts.js';
-import {writeStderr} from './stderr.js';
 import {TextEvents} from './text-events.js';
 
 export interface LogsOptions {
@@ -38,7 +38,10 @@ export async function showLogs(word: string, {follow, json, presenter}: LogsOpti
 
 function asEvents(id: string, {event}: Presenter): (piece: LogPiece) => Promise<void> {
   const texts = new TextEvents((from, text) => event({type: 'output', id, from, text}));
-  return async ({from, bytes}) => texts.write(from, bytes);
+  return async ({from, bytes}) => {
+    texts.write(from, bytes);
+    await roomOnStdout();
+  };
 }
 
 function asBytes({tell}: Presenter): (piece: LogPiece) => Promise<void> {
