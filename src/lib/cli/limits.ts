@@ -12,6 +12,9 @@ export interface LimitOptions {
 /** Node fires a longer timer at once, so longer waits are cut into pieces. */
 const LONGEST_TIMER_MS = 2 ** 30;
 
+/** How often the time of day is looked at: timers stand still while the machine sleeps. */
+const LOOK_EVERY_MS = 60_000;
+
 /** `begin` starts the limits, disposal stops them. `onEnd` is called at most once. */
 export class Limits implements Disposable {
   readonly #options: LimitOptions;
@@ -37,11 +40,7 @@ export class Limits implements Disposable {
     clearTimeout(this.#expiry);
     if (this.#onEnd === undefined) return;
     this.#expiresAt = Date.now() + expiresMs;
-    later(
-      expiresMs,
-      (timer) => (this.#expiry = timer),
-      () => this.#end('expired'),
-    );
+    this.#waitForExpiry(this.#expiresAt, expiresMs);
   }
 
   /** When a tunnel that is ready now will end, ISO 8601. */
@@ -62,6 +61,13 @@ export class Limits implements Disposable {
     this.#onEnd = undefined;
     clearTimeout(this.#expiry);
     clearTimeout(this.#idle);
+  }
+
+  /** @param leftMs what is left in any case: a clock that is set back must not make it more */
+  #waitForExpiry(at: number, leftMs: number): void {
+    const waitMs = Math.min(leftMs, at - Date.now(), LOOK_EVERY_MS);
+    if (waitMs <= 0) this.#end('expired');
+    else this.#expiry = setTimeout(() => this.#waitForExpiry(at, leftMs - waitMs), waitMs);
   }
 
   #waitForVisitors(): void {

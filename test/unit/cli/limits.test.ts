@@ -21,6 +21,28 @@ test('--expires, also for longer than Node’s longest timer', () => {
   expect(ends).toEqual(['expired']);
 });
 
+test('--expires counts the time that the machine sleeps', () => {
+  const ends: string[] = [];
+  using limits = new Limits({expiresMs: DAY_MS});
+  limits.begin((reason) => ends.push(reason));
+  vi.advanceTimersByTime(1000);
+  vi.setSystemTime(Date.now() + DAY_MS);
+  vi.advanceTimersByTime(60_000);
+  expect(ends).toEqual(['expired']);
+});
+
+test('a clock that is set back does not put off the end of --expires', () => {
+  const ends: string[] = [];
+  using limits = new Limits({expiresMs: DAY_MS});
+  limits.begin((reason) => ends.push(reason));
+  vi.advanceTimersByTime(1000);
+  vi.setSystemTime(Date.now() - DAY_MS);
+  vi.advanceTimersByTime(DAY_MS - 1001);
+  expect(ends).toEqual([]);
+  vi.advanceTimersByTime(1);
+  expect(ends).toEqual(['expired']);
+});
+
 test('--idle-timeout counts from the end of the last visit', () => {
   const ends: string[] = [];
   using limits = new Limits({idleMs: 1000});

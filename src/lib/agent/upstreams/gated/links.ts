@@ -13,8 +13,8 @@ export const TOKEN = new RegExp(`^[${ALPHABET}]{${ID_CHARS + SECRET_CHARS}}$`);
 
 /** Links of one tunnel. Revoked ones are forgotten, so a script may make new ones for ever. */
 const MAX_LINKS = 1_000;
-/** A timer of Node runs for at most 24 days. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** How often the time of day is looked at: timers stand still while the machine sleeps. */
+const LOOK_EVERY_MS = 60_000;
 
 /** The name of a visitor in `Tunl-Visitor`: safe in a header, in a log and in a shell. */
 const VISITOR_NAME = /^[\w.@+-]{1,64}$/;
@@ -63,7 +63,7 @@ export class Link implements Stay {
   /** Calls `expired` at the end of its time. */
   watch(expired: () => void): void {
     if (this.expiresAt === undefined) return;
-    const leftMs = Math.min(LONGEST_TIMER_MS, Math.max(0, this.expiresAt - Date.now()));
+    const leftMs = Math.min(LOOK_EVERY_MS, Math.max(0, this.expiresAt - Date.now()));
     this.#timer = setTimeout(() => (this.isOver ? expired() : this.watch(expired)), leftMs).unref();
   }
 
