@@ -61,8 +61,9 @@ export function listenForSignals(options: SignalOptions): Disposable {
   const onHangup = () => {
     const isClosed = hadTerminal && !hasTerminal();
     // Started with `nohup`, or with all its streams elsewhere: it was meant to outlive its terminal. Node sets ignored
-    // signals to their default at its start, so what `nohup` has set cannot be seen.
-    if (isClosed && !used) return;
+    // signals to their default at its start, so what `nohup` has set cannot be seen. The signal may come from the terminal,
+    // or later from somebody who wants a reload: to reload twice does no harm.
+    if (isClosed && !used) return onReload?.();
     // A closed terminal window sends the same signal, and then nobody can end the process any more.
     if (onReload === undefined || isClosed) onSignal();
     else onReload();

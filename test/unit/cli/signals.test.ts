@@ -115,6 +115,24 @@ describe('listenForSignals', () => {
     }
   });
 
+  test('SIGHUP reloads after the end of a terminal that the process does not use', () => {
+    const s = signals();
+    const [onStop, onReload] = [vi.fn(), vi.fn()];
+    let there = true;
+    using _listening = listenForSignals({
+      onStop,
+      onReload,
+      onLeave: () => undefined,
+      hasTerminal: () => there,
+      usesTerminal: () => false,
+      ...s,
+    });
+    there = false;
+    s.source.emit('SIGHUP');
+    s.source.emit('SIGHUP');
+    expect([onReload.mock.calls.length, onStop.mock.calls.length]).toEqual([2, 0]);
+  });
+
   test('SIGHUP of a process that never had a terminal reloads', () => {
     const s = signals();
     const [onStop, onReload] = [vi.fn(), vi.fn()];
