@@ -47,8 +47,8 @@ export default class Login extends BaseCommand {
       caFile: storedPath(flags['ca-file']),
       name: flags.context,
       stateDir: usableState({mustWrite: true}).path,
-      token: file === undefined ? undefined : () => tokenFrom(file),
-      askToken: () => askSecret('Token: '),
+      token: file === undefined ? undefined : () => tokenFrom(file, stop.signal),
+      askToken: () => askSecret('Token: ', stop.signal),
       onDeviceCode: (device) => presenter.event({type: 'device', ...device}),
       signal: stop.signal,
     });

@@ -121,3 +121,14 @@ test('the terminal does not show the token while it is typed', async ({scope}) =
   const lines = await screen.until((seen) => seen.some((line) => line.includes('logged in at')));
   expect(lines.join('\n')).not.toContain(relay.token);
 });
+
+test('a signal ends the wait for the token', async ({scope}) => {
+  const {stateDir} = await user(scope);
+  const screen = await Screen.start(scope, {env: {HOME: stateDir, TUNL_STATE_DIR: stateDir}, columns: 160});
+  const login = `${process.execPath} ${entry} login ${relay.url} --ca-file ${relay.caFile}`;
+  await screen.run(`bash -c 'echo "pid $$"; exec ${login}'; echo "code $?"`);
+  const [, pid] = await screen.shows(/^pid (\d+)$/);
+  await screen.shows(/^Token:/);
+  process.kill(Number(pid), 'SIGTERM');
+  expect((await screen.shows(/^code (\d+)$/))[1]).toBe('130');
+});

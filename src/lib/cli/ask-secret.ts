@@ -1,5 +1,6 @@
 // A secret from the terminal without echo, or from a pipe. It never comes from the command line.
 
+import {on} from 'node:events';
 import {createInterface} from 'node:readline';
 import {Writable} from 'node:stream';
 import {TunlError} from '../core/errors.js';
@@ -8,21 +9,28 @@ import {readSecretFile} from '../core/state-dir.js';
 /** The most that is read from a pipe: longer than every token. */
 const MAX_CHARS = 64 * 1024;
 
-/** The first line of a file; of standard input when the path is `-`. @throws TunlError TOKEN_FILE_EMPTY, FILE_UNREADABLE */
-export async function tokenFrom(path: string): Promise<string> {
-  return path === '-' ? await firstLine() : await readSecretFile(path);
+/**
+ * The first line of a file; of standard input when the path is `-`.
+ *
+ * @throws TunlError ABORTED, TOKEN_FILE_EMPTY, FILE_UNREADABLE
+ */
+export async function tokenFrom(path: string, signal?: AbortSignal): Promise<string> {
+  return path === '-' ? await firstLine(signal) : await readSecretFile(path);
 }
 
 /**
  * Asks on stderr when standard input is a terminal; otherwise reads the first line.
  *
- * @throws TunlError ABORTED after Ctrl+C, TOKEN_FILE_EMPTY
+ * @throws TunlError ABORTED, also after Ctrl+C, TOKEN_FILE_EMPTY
  */
-export async function askSecret(prompt: string): Promise<string> {
-  if (!process.stdin.isTTY) return await firstLine();
+export async function askSecret(prompt: string, signal?: AbortSignal): Promise<string> {
+  if (!process.stdin.isTTY) return await firstLine(signal);
   // A terminal echoes what the interface writes: nothing.
   const nowhere = new Writable({write: (_piece, _encoding, done) => done()});
-  const asked = createInterface({input: process.stdin, output: nowhere, terminal: true, historySize: 0});
+  const asked = createInterface({
+    ...{input: process.stdin, output: nowhere, terminal: true, historySize: 0},
+    signal,
+  });
   process.stderr.write(prompt);
   try {
     return required(
@@ -39,13 +47,19 @@ export async function askSecret(prompt: string): Promise<string> {
   }
 }
 
-async function firstLine(): Promise<string> {
+async function firstLine(signal?: AbortSignal): Promise<string> {
+  const {stdin} = process;
   let text = '';
-  for await (const piece of process.stdin.setEncoding('utf8')) {
-    text += piece;
-    if (text.includes('\n') || text.length > MAX_CHARS) break;
+  try {
+    for await (const [piece] of on(stdin.setEncoding('utf8'), 'data', {signal, close: ['end', 'close']})) {
+      text += piece;
+      if (text.includes('\n') || text.length > MAX_CHARS) break;
+    }
+  } catch (error) {
+    throw signal?.aborted ? new TunlError('ABORTED', {cause: error}) : error;
+  } finally {
+    stdin.pause();
   }
-  process.stdin.pause();
   return required(text.split('\n', 1)[0] ?? '');
 }
 
