@@ -35,7 +35,10 @@ export async function startChild(pipes: Pipes, options: ChildOptions): Promise<S
   if (workdir !== undefined) checkWorkdir(workdir);
   const taken = await pipes.take(3);
   try {
-    return taken === undefined ? await withSockets(options) : await withPipes(options, taken);
+    const started = taken === undefined ? await withSockets(options) : await withPipes(options, taken);
+    // A program may end without its input. The rest of it fails then, perhaps long after its sender has gone.
+    started.stdin.on('error', () => {});
+    return started;
   } catch (error) {
     throw commandError(`${label} cannot be run`, error);
   }

@@ -119,6 +119,15 @@ describe('exec', () => {
     expect(await outcome(process)).toMatchObject({signal: 'SIGKILL'});
   });
 
+  test('input that waits for a program that ends unread does no harm', async () => {
+    const process = await init.exec({command: ['sleep', '1000']});
+    // A pipe holds less than this.
+    await new Promise<void>((resolve) => process.stdin.end(Buffer.alloc(80_000), resolve));
+    await process.signal('SIGKILL');
+    expect(await process.exit).toEqual({signal: 'SIGKILL'});
+    expect(await outcome(await init.exec(sh('echo on')))).toMatchObject({stdout: 'on\n', code: 0});
+  });
+
   test('a program whose output nobody reads any more gets SIGPIPE', async () => {
     const process = await init.exec({command: ['yes']});
     await new Promise((resolve) => process.stdout.once('data', resolve));
