@@ -153,15 +153,13 @@ class OpenLink implements RelayLink {
     let duplex: StreamDuplex | undefined;
     let accepted = false;
     const abort = () => {
-      answered.reject(new TunlError('ABORTED'));
-      duplex?.destroy();
+      const error = new TunlError('ABORTED');
+      answered.reject(error);
+      duplex?.destroy(error);
     };
     const onOpen = (stream: Stream) => {
       duplex = new StreamDuplex(stream, {
-        onOpened: () => {
-          accepted = true;
-          answered.resolve();
-        },
+        onOpened: () => answered.resolve(),
         toError: (code, message) => {
           if (accepted) return toError(code, message);
           const error = refusedStream(code, message);
@@ -175,10 +173,11 @@ class OpenLink implements RelayLink {
     try {
       if (signal?.aborted) abort();
       await answered.promise;
+      accepted = true;
+      return (duplex as unknown as StreamDuplex).stillOpen();
     } finally {
       signal?.removeEventListener('abort', abort);
     }
-    return duplex as unknown as StreamDuplex;
   }
 
   async ask(

@@ -37,6 +37,17 @@ export class StreamDuplex extends Duplex implements StreamSink {
     this.on('error', ignore);
   }
 
+  /**
+   * This Duplex, for the promise of an accepted stream. A reset that comes in the same turn emits `close` before anybody who waits
+   * for the promise can listen.
+   *
+   * @throws the error of the reset
+   */
+  stillOpen(): this {
+    if (this.destroyed) throw this.errored ?? resetError(this.#options.code ?? 'CANCELLED');
+    return this;
+  }
+
   /** Resets the stream. As with a socket. */
   resetAndDestroy(): this {
     return this.destroy();

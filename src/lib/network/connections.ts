@@ -35,42 +35,44 @@ export type AcceptConnection = (
 const ANSWER_MS = 60_000;
 
 /** Resolves when the other member has accepted. @throws TunlError UPSTREAM_REFUSED, NOT_ALLOWED, MEMBER_UNREACHABLE, ABORTED */
-export function openedConnection(stream: Stream, signal?: AbortSignal): Promise<StreamDuplex> {
-  return new Promise((resolve, reject) => {
-    let accepted = false;
-    const settle = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', abort);
-    };
-    const fail = (error: Error) => {
-      settle();
-      reject(error);
-      duplex.destroy();
-    };
-    const duplex = new StreamDuplex(stream, {
-      code: 'VISITOR_RESET',
-      onOpened: () => {
-        accepted = true;
-        settle();
-        resolve(duplex);
-      },
-      toError: (code, message) => {
-        if (accepted)
-          return Object.assign(new Error(`the connection was reset: ${code}`), {code: 'ECONNRESET'});
-        const error = refusedConnection(code, message);
-        settle();
-        reject(error);
-        return error;
-      },
-    });
-    const abort = () => fail(new TunlError('ABORTED'));
-    const timer = setTimeout(
-      () => fail(new TunlError('MEMBER_UNREACHABLE', {reason: 'The member did not answer in time.'})),
-      ANSWER_MS,
-    ).unref();
-    if (signal?.aborted) abort();
-    else signal?.addEventListener('abort', abort, {once: true});
+export async function openedConnection(stream: Stream, signal?: AbortSignal): Promise<StreamDuplex> {
+  const answered = Promise.withResolvers<void>();
+  let state: 'asked' | 'accepted' | 'handed over' = 'asked';
+  const toError = (code: StreamCode, message: string | undefined): Error => {
+    switch (state) {
+      case 'asked':
+        return refusedConnection(code, message);
+      case 'accepted':
+        // Not MEMBER_UNREACHABLE: the member has seen this connection, and no other one may be opened in its place.
+        return refusal('UPSTREAM_REFUSED', 'The member has accepted the connection and reset it at once.');
+      case 'handed over':
+        return Object.assign(new Error(`the connection was reset: ${code}`), {code: 'ECONNRESET'});
+    }
+  };
+  const duplex = new StreamDuplex(stream, {
+    code: 'VISITOR_RESET',
+    toError,
+    onOpened: () => {
+      state = 'accepted';
+      answered.resolve();
+    },
   });
+  duplex.once('close', () => answered.reject(duplex.errored));
+  const abort = () => duplex.destroy(new TunlError('ABORTED'));
+  const late = () => {
+    duplex.destroy(new TunlError('MEMBER_UNREACHABLE', {reason: 'The member did not answer in time.'}));
+  };
+  const timer = setTimeout(late, ANSWER_MS).unref();
+  signal?.addEventListener('abort', abort, {once: true});
+  try {
+    if (signal?.aborted) abort();
+    await answered.promise;
+    state = 'handed over';
+    return duplex.stillOpen();
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', abort);
+  }
 }
 
 class OpenedSplice extends Splice {

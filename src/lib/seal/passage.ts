@@ -75,6 +75,8 @@ export class Passage {
         outside?.destroy();
         return;
       }
+      // Its `close` may have passed, and `join` would wait for it.
+      if (outside.destroyed) throw outside.errored ?? new Error('the connection has broken');
       this.#join(outside, head);
     } catch (error) {
       const {host, port} = this.#shown();

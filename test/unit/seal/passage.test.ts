@@ -1,5 +1,6 @@
 // One connection of a sealed network: the address that is dialled is judged after each look-up.
 import {connect, createServer, type Socket} from 'node:net';
+import {duplexPair} from 'node:stream';
 import {describe, expect} from 'vitest';
 import {systemCode} from '../../../src/lib/core/errors.js';
 import {Resolver} from '../../../src/lib/net/name-lookup.js';
@@ -122,5 +123,26 @@ describe('a connection to a name', () => {
     expect(Buffer.concat(await program.toArray()).toString()).toBe('echo');
     await done;
     expect(asked).toEqual([target]);
+  });
+
+  test('is reset when the connection of the hook has broken before it is joined', async ({scope}) => {
+    const {program, accepted} = await pair(scope);
+    const policy = new Policy(parseEgress('a.example:5432'));
+    const {unreachable, done} = begin({
+      socket: accepted,
+      target: {kind: 'name', name: 'a.example', port: 5432},
+      policy: () => policy,
+      resolver: new Resolver(() => Promise.reject(new Error('resolved'))),
+      dialOut: async () => {
+        const [broken] = duplexPair();
+        const closed = new Promise((resolve) => broken.once('close', resolve));
+        broken.on('error', () => {}).destroy(Object.assign(new Error('broken'), {code: 'ECONNRESET'}));
+        await closed;
+        return broken;
+      },
+    });
+    expect(await ended(program)).toBe('ECONNRESET');
+    await done;
+    expect(unreachable).toEqual(['a.example:5432 ECONNRESET']);
   });
 });

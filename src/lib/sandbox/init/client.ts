@@ -75,33 +75,31 @@ export class StreamsClient {
   }
 
   /** @throws an Error with the code of the system, such as ECONNREFUSED; TunlError SANDBOX_ENDED; the reason of `signal` */
-  dial(port: number, signal?: AbortSignal): Promise<Duplex> {
-    return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
-      // Throws when the session has ended, so nothing is set up before.
-      const stream = this.open({service: SERVICE.dial, port});
-      let isOpen = false;
-      const onAbort = () => duplex.destroy(toError(signal?.reason));
-      const timer = this.#clock.after(DIAL_TIMEOUT_MS, () => duplex.destroy(dialError('ETIMEDOUT')));
-      const settle = () => {
-        timer.cancel();
-        signal?.removeEventListener('abort', onAbort);
-      };
-      const duplex = new StreamDuplex(stream, {
-        code: 'VISITOR_RESET',
-        toError: (code, message) => (isOpen ? brokenError(code) : refusedError(code, message)),
-        onOpened: () => {
-          isOpen = true;
-          settle();
-          resolve(duplex);
-        },
-      });
-      duplex.once('close', () => {
-        settle();
-        reject(duplex.errored ?? dialError('ECONNRESET'));
-      });
-      signal?.addEventListener('abort', onAbort, {once: true});
+  async dial(port: number, signal?: AbortSignal): Promise<Duplex> {
+    signal?.throwIfAborted();
+    // Throws when the session has ended, so nothing is set up before.
+    const stream = this.open({service: SERVICE.dial, port});
+    const answered = Promise.withResolvers<void>();
+    let isOpen = false;
+    const duplex = new StreamDuplex(stream, {
+      code: 'VISITOR_RESET',
+      toError: (code, message) => (isOpen ? brokenError(code) : refusedError(code, message)),
+      onOpened: () => {
+        isOpen = true;
+        answered.resolve();
+      },
     });
+    duplex.once('close', () => answered.reject(duplex.errored ?? dialError('ECONNRESET')));
+    const onAbort = () => duplex.destroy(toError(signal?.reason));
+    const timer = this.#clock.after(DIAL_TIMEOUT_MS, () => duplex.destroy(dialError('ETIMEDOUT')));
+    signal?.addEventListener('abort', onAbort, {once: true});
+    try {
+      await answered.promise;
+      return duplex.stillOpen();
+    } finally {
+      timer.cancel();
+      signal?.removeEventListener('abort', onAbort);
+    }
   }
 }
 

@@ -108,6 +108,16 @@ describe.each([1, 2])('a relay with workers: %i', (workers) => {
     await worker.until(() => worker.members.length === 1);
   });
 
+  test('a stream that is accepted and reset at once is refused', async () => {
+    const {network, a, b} = await two();
+    a.accepts = false;
+    const opening = b.connect('worker', 'trainer', {network});
+    const {stream} = await a.offered();
+    stream.accept();
+    stream.reset('UPSTREAM_RESET');
+    expect(await codeOf(opening)).toBe('UPSTREAM_RESET');
+  });
+
   test('a key is proved for this relay, network, name and challenge, and nothing else', async () => {
     const network = newName();
     const a = await agent();

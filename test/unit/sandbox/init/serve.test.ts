@@ -1,6 +1,6 @@
 // The serving half with services of a test, as the owner of a sandbox uses it on the control socket.
 import {once} from 'node:events';
-import {duplexPair, Readable, Writable} from 'node:stream';
+import {Duplex, duplexPair, Readable, Writable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import {describe, expect} from 'vitest';
 import {StreamDuplex} from '../../../../src/lib/bytes/stream-duplex.js';
@@ -180,6 +180,18 @@ describe('a service', () => {
     const connection = await client.dial(2);
     connection.end('loud');
     expect(await textOf(connection)).toBe('LOUD');
+  });
+
+  test('a connection that breaks as soon as it is open is a failed dial', async ({scope}) => {
+    const {client} = await connected(scope, {
+      dial: async () =>
+        new Duplex({
+          read() {
+            this.destroy(Object.assign(new Error('broken'), {code: 'ECONNRESET'}));
+          },
+        }),
+    });
+    await expect(client.dial(4)).rejects.toMatchObject({code: 'ECONNRESET'});
   });
 
   test('a dial that is given up is given up there, too', async ({scope}) => {
