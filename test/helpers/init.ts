@@ -20,14 +20,19 @@ export interface StartedInit {
   child: ChildProcess;
 }
 
-/** Ready. It runs from the sources. */
-export async function startInit(scope: Scope, options: ConnectInitOptions = {}): Promise<StartedInit> {
-  const args = [
+/** Ready. It runs from the sources. @param openFiles the most descriptors that it may have. */
+export async function startInit(
+  scope: Scope,
+  {openFiles, ...options}: ConnectInitOptions & {openFiles?: number} = {},
+): Promise<StartedInit> {
+  const command = [
+    process.execPath,
     '--import',
     join(root, 'test/helpers/ts-hook.js'),
     join(root, 'src/lib/sandbox/init/main.ts'),
   ];
-  const child = spawn(process.execPath, args, {
+  const limit = openFiles === undefined ? '' : `ulimit -n ${openFiles}; `;
+  const child = spawn('sh', ['-c', `${limit}exec "$@"`, 'sh', ...command], {
     stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
     env: {PATH: process.env.PATH, HOME: '/'},
   });

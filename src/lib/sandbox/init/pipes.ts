@@ -84,8 +84,24 @@ function openOutput(pid: string): number | undefined {
   }
 }
 
-/** Both ends of a pipe that came from `take`, which is used up. */
-export function openPipe(pipe: number, program: 'reads' | 'writes'): PipeEnds {
+/** Both ends of pipes that came from `take`, which are used up. When one cannot be opened, none stays open. */
+export function openPipes(
+  pipes: readonly number[],
+  programs: readonly ('reads' | 'writes')[],
+): readonly PipeEnds[] {
+  const ends: PipeEnds[] = [];
+  const rest = [...pipes];
+  try {
+    for (const program of programs) ends.push(openPipe(rest.shift() as number, program));
+    return ends;
+  } catch (error) {
+    for (const fd of [...ends.flatMap(({own, program}) => [own, program]), ...rest]) closeSync(fd);
+    throw error;
+  }
+}
+
+/** The pipe is used up. */
+function openPipe(pipe: number, program: 'reads' | 'writes'): PipeEnds {
   const [own, its] = program === 'reads' ? [O_WRONLY, O_RDONLY] : [O_RDONLY, O_WRONLY];
   try {
     const ends = {own: openSync(pathOf(pipe), own | O_NONBLOCK), program: -1};

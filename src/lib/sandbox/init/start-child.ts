@@ -5,7 +5,7 @@ import {closeSync, statSync, writeFileSync} from 'node:fs';
 import {Socket} from 'node:net';
 import {PassThrough, type Readable, type Writable} from 'node:stream';
 import {systemCode, TunlError} from '../../core/errors.js';
-import {openPipe, type PipeEnds, type Pipes} from './pipes.js';
+import {openPipes, type PipeEnds, type Pipes} from './pipes.js';
 
 /** When memory is short the kernel kills a child before the init, so that the init can tell. */
 const CHILD_OOM_SCORE = '500';
@@ -45,7 +45,7 @@ export async function startChild(pipes: Pipes, options: ChildOptions): Promise<S
 }
 
 async function withPipes(options: ChildOptions, taken: readonly number[]): Promise<StartedChild> {
-  const ends = taken.map((pipe, at) => openPipe(pipe, at === 0 ? 'reads' : 'writes'));
+  const ends = openPipes(taken, ['reads', 'writes', 'writes']);
   const [stdin, stdout, stderr] = ends as [PipeEnds, PipeEnds, PipeEnds];
   const close = (side: keyof PipeEnds) => {
     for (const pipe of ends) closeSync(pipe[side]);
@@ -73,10 +73,11 @@ async function withPipes(options: ChildOptions, taken: readonly number[]): Promi
 
 async function withSockets(options: ChildOptions): Promise<StartedChild> {
   const child = start(options, ['pipe', 'pipe', 'pipe']);
+  // Without free descriptors a child has no streams until its error comes.
+  await spawned(child);
   const {stdin, stdout, stderr} = child;
   if (stdin === null || stdout === null || stderr === null) throw new Error('a process without pipes');
   const kept = {stdout: copied(stdout), stderr: copied(stderr)};
-  await spawned(child);
   return {child, stdin, ...kept, more: (child.stdio[3] ?? undefined) as Readable | undefined};
 }
 

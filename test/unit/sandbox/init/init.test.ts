@@ -1,6 +1,6 @@
 import {readFileSync} from 'node:fs';
 import {createServer, type Socket} from 'node:net';
-import {Readable} from 'node:stream';
+import {type Duplex, Readable} from 'node:stream';
 import {buffer} from 'node:stream/consumers';
 import {pipeline} from 'node:stream/promises';
 import {afterAll, beforeAll, describe, expect} from 'vitest';
@@ -134,6 +134,37 @@ describe('exec', () => {
     process.stdout.destroy();
     expect(await process.exit).toEqual({signal: 'SIGPIPE'});
   });
+});
+
+test('without free descriptors no process starts, and later ones do', async ({scope}) => {
+  const {init} = await startInit(scope, {openFiles: 64});
+  const port = await scope.listen(createServer((socket) => socket.on('error', () => {})));
+  const connections: Duplex[] = [];
+  const fill = async () => {
+    const before = connections.length;
+    for (;;) {
+      const dialled: Duplex | Error = await init.dial(port).catch((error) => error);
+      if (dialled instanceof Error) {
+        expect(dialled).toMatchObject({code: 'EMFILE'});
+        return connections.length - before;
+      }
+      connections.push(dialled);
+    }
+  };
+  const refused = async () => {
+    const error = {code: 'SANDBOX_COMMAND', cause: {code: 'EMFILE'}};
+    await expect(init.exec({command: ['true']})).rejects.toMatchObject(error);
+  };
+  // After it there are pipes for one more process.
+  await outcome(await init.exec({command: ['true']}));
+  await fill();
+  await refused();
+  // All three pipes are closed.
+  expect(await fill()).toBe(3);
+  await refused();
+  await refused();
+  for (const connection of connections) connection.destroy();
+  expect(await outcome(await init.exec(sh('echo on')))).toMatchObject({stdout: 'on\n', code: 0});
 });
 
 describe('a terminal', () => {
