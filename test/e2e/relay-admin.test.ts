@@ -197,6 +197,33 @@ test.for([1, 2])(
   },
 );
 
+test.for([1, 2])(
+  'with %i worker(s) a block ends what an address has begun, and sessions that have moved there',
+  async (workers, {scope}) => {
+    const relay = await startRelayProcess(scope, {flags: [`--workers=${workers}`]});
+    const {domain, port, caFile, token} = relay;
+    const at = {port, domain, caFile, token};
+    // Without a hello its connection has no session yet.
+    const early = await RawAgent.connect(scope, {...at, from: '127.0.0.2'});
+    const {agent: stays} = await RawAgent.begin(scope, {...at, from: '127.0.0.3'});
+    const {agent: first, ticket} = await RawAgent.begin(scope, {...at, from: '127.0.0.3'});
+    first.socket.terminate();
+    const moved = await RawAgent.connect(scope, {...at, of: ticket, from: '127.0.0.2'});
+    await moved.resume({...ticket, epoch: ticket.epoch + 1}, first.received);
+    expect(await moved.answer()).toBe('welcome');
+    const silent = record(boldVisitor(scope, port, '127.0.0.1', '127.0.0.2'));
+
+    expect((await admin(scope, relay, 'block', '127.0.0.2')).first).toMatchObject({
+      what: 'address',
+      ended: 1,
+    });
+    expect(await moved.lastWord()).toBe('BLOCKED');
+    await Promise.all([early.closed, silent.closed]);
+    // It is served as before.
+    await stays.bindTcp();
+  },
+);
+
 test('an agent that ignores a kick does not keep its visitors', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const {domain, caFile, token} = relay;

@@ -31,6 +31,8 @@ export interface RawAgentOptions {
   hello?: object;
   /** The session that the agent will resume: it names the process that has the session, as an agent does. */
   of?: Ticket;
+  /** The local address that it connects from. */
+  from?: string;
 }
 
 export interface Message {
@@ -135,11 +137,12 @@ export class RawAgent {
 
   /** After the upgrade, before the first message. */
   static async connect(scope: Scope, options: RawAgentOptions): Promise<RawAgent> {
-    const {port, domain, caFile, token, session, of} = options;
+    const {port, domain, caFile, token, session, of, from} = options;
     // The types of ws do not list the options that it passes on to tls.connect.
     const tls: object = {
       ca: readFileSync(caFile),
       servername: domain,
+      ...(from !== undefined && {localAddress: from}),
       ...(of?.worker !== undefined && {ALPNProtocols: ['http/1.1', `tunl-worker-${of.worker}`]}),
     };
     const socket = new WebSocket(`wss://127.0.0.1:${port}/agent`, 'tunl.v1', {

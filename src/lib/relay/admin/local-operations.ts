@@ -5,7 +5,8 @@ import {printable} from '../../core/one-line.js';
 import {formatHostPort, publicUrl} from '../../protocol/targets.js';
 import type {Blocked, BlockedEntry} from '../access/blocked.js';
 import type {Agents} from '../agents/agents.js';
-import type {Member} from '../agents/member.js';
+import {addressesOf, type Member} from '../agents/member.js';
+import type {PendingConnections} from '../doors/pending.js';
 import type {Egress} from '../egress/egress.js';
 import {sessionName} from '../events.js';
 import type {LeaseKey} from '../leases/lease-store.js';
@@ -29,7 +30,7 @@ export interface LocalOperationsOptions {
   visitors: Pick<Visitors, 'open' | 'totals' | 'byTunnel' | 'cut'>;
   egress: Pick<Egress, 'open' | 'totals' | 'status'>;
   networks: Pick<PrivateNetworks, 'counts' | 'status' | 'traffic'>;
-  pending: {readonly count: number};
+  pending: Pick<PendingConnections, 'count' | 'endBlocked'>;
   blocked: Blocked;
   clock: Pick<Clock, 'now'>;
   /** The number of this process among several. */
@@ -100,8 +101,9 @@ export class LocalOperations implements Operations {
   }
 
   async applyBlocks(entries: readonly BlockedEntry[]): Promise<number> {
-    const {agents, tunnels, visitors, blocked: blocks} = this.#options;
+    const {agents, tunnels, visitors, pending, blocked: blocks} = this.#options;
     blocks.set(entries);
+    pending.endBlocked();
     const why = (what: string) => `The operator has blocked this ${what}.`;
     let ended = agents.end(
       ({opener: {principal}}) => blocks.hasOwner(principal.owner),
@@ -109,7 +111,9 @@ export class LocalOperations implements Operations {
       why('owner'),
     );
     // Its owner is not told the reason twice: a session that ended above is gone.
-    ended += agents.end(({from}) => blocks.hasAddress(from), 'BLOCKED', why('address'));
+    const isFromBlocked = (member: Member) =>
+      addressesOf(member).some((address) => blocks.hasAddress(address));
+    ended += agents.end(isFromBlocked, 'BLOCKED', why('address'));
     for (const {key} of [...tunnels.all()])
       if (blocks.hasName(key)) ended += await this.endTunnel(key, {code: 'BLOCKED', message: why('name')});
     visitors.cut(({peer, tunnel}) => blocks.hasAddress(peer.address) || blocks.hasName(tunnel.key));

@@ -29,6 +29,11 @@ export function isOwn({opener}: Member, by: Principal | undefined): boolean {
   return ended === undefined && owner === by?.owner && tokenId === by.tokenId;
 }
 
+/** The address from which the session has begun, and that of its link now. */
+export function addressesOf({from, session: {link}}: Member): string[] {
+  return link === undefined ? [from] : [from, addressOf(link.carrier.label)];
+}
+
 /** Why an agent with this identity may not have a session. Its token may have ended since the upgrade. */
 export function refusalOf(
   {owner, ended}: Principal,

@@ -14,6 +14,7 @@ import {BARE_BYTES, PendingConnection} from './pending-connection.js';
 import {RepeatLog} from './repeat-log.js';
 import type {Room} from './room.js';
 import {TokenBuckets} from './token-buckets.js';
+import {TokenChecks} from './token-checks.js';
 import type {TrustCheck} from './trusted.js';
 
 /** Limit for a whole ClientHello, ms. Honest clients send it at once. Even a busy relay ends the connection within 5 s. */
@@ -41,15 +42,10 @@ const LOGINS = {burst: 20, perSecond: 0.5};
  * secret cannot be guessed, and its owner must not be locked out where its agents run.
  */
 const LOGINS_OF_ID = {burst: 50, perSecond: 1};
-/** Tokens that are being checked at the same time: an issuer's keys may have to be fetched first. */
-const CHECKS_OF_SOURCE = 32;
-const MOST_CHECKS = 1_024;
 /** A source with an agent within this time, ms, may cost ten times as much at the relay's own name. */
 const PROVEN_MS = 600_000;
 const PROVEN_SHARE = 0.1;
 const MOST_PROVEN = 16_384;
-
-const ignore = (): void => {};
 
 /** The limits of a source for which something is spent: that of a step, or of refused tokens. */
 export type Limit = Step | 'login' | 'token';
@@ -94,9 +90,7 @@ export class PendingConnections implements Part {
   /** The time of the last session of each source. */
   readonly #proven = new Map<string, number>();
   readonly #reports: Readonly<Record<Noted, RepeatLog>>;
-  /** The number of tokens that are being checked, by source. */
-  readonly #checks = new Map<string, number>();
-  #checking = 0;
+  readonly #checks = new TokenChecks();
   /** TLS handshakes in flight, by source. */
   readonly #handshakes = new Counts();
   #bytes = 0;
@@ -144,11 +138,7 @@ export class PendingConnections implements Part {
    */
   admit(raw: Socket, helloMs = HELLO_MS): PendingConnection | undefined {
     const peer = peerOf(raw);
-    if (peer === undefined || this.isBlocked(peer) || !this.mayTake(peer, 'hello')) {
-      raw.on('error', ignore);
-      raw.resetAndDestroy();
-      return undefined;
-    }
+    if (peer === undefined || this.isBlocked(peer) || !this.mayTake(peer, 'hello')) return refuse(raw);
     return this.#take(raw, peer, helloMs, 0);
   }
 
@@ -159,6 +149,8 @@ export class PendingConnections implements Part {
    * @param ageMs the time since the accept.
    */
   adopt(raw: Socket, peer: Peer, ageMs: number): PendingConnection | undefined {
+    // Its address may have been blocked while it was on its way.
+    if (this.isBlocked(peer)) return refuse(raw);
     const connection = this.#take(raw, peer, HELLO_MS, ageMs);
     connection?.named();
     return connection;
@@ -169,9 +161,7 @@ export class PendingConnections implements Part {
     while (room.noneForConnections && this.endOne());
     if (room.noneForConnections) {
       room.refused(peer);
-      raw.on('error', ignore);
-      raw.resetAndDestroy();
-      return undefined;
+      return refuse(raw);
     }
     const connection = new PendingConnection(this, raw, peer, {helloMs, ageMs});
     connection.node = this.#sources.add(peer.source, connection, 0);
@@ -185,6 +175,12 @@ export class PendingConnections implements Part {
     const isBlocked = this.#options.blocks?.hasAddress(address) ?? false;
     if (isBlocked) this.#note('blocked', address);
     return isBlocked;
+  }
+
+  /** The list of what is blocked has changed: a connection that was admitted before must not get rights any more. */
+  endBlocked(): void {
+    for (const connection of [...this.#sources.members()])
+      if (this.isBlocked(connection.peer)) connection.end();
   }
 
   /** Ends the oldest connection of the source that holds the most. Returns false when there is none. */
@@ -227,7 +223,6 @@ export class PendingConnections implements Part {
     return false;
   }
 
-  /** @param id the id in the token. */
   /** A TLS handshake begins. False: too many of its source have begun and not ended. */
   beginHandshake({peer}: PendingConnection): boolean {
     const {mostHandshakes, onHandshakesRefused} = this.#options;
@@ -239,6 +234,7 @@ export class PendingConnections implements Part {
     return true;
   }
 
+  /** @param id the id in the token. */
   mayLogIn({source, address}: Peer, id: string | undefined): boolean {
     if (this.#options.isTrusted(address)) return true;
     const isFree = id === undefined || this.#buckets.token.has(id) || this.#isProven(source);
@@ -257,17 +253,7 @@ export class PendingConnections implements Part {
   }
 
   beginCheck({source, address}: Peer): (() => void) | undefined {
-    const count = this.#checks.get(source) ?? 0;
-    if (this.#checking >= MOST_CHECKS) return undefined;
-    if (count >= CHECKS_OF_SOURCE && !this.#options.isTrusted(address)) return undefined;
-    this.#checking += 1;
-    this.#checks.set(source, count + 1);
-    return () => {
-      this.#checking -= 1;
-      const left = (this.#checks.get(source) ?? 1) - 1;
-      if (left === 0) this.#checks.delete(source);
-      else this.#checks.set(source, left);
-    };
+    return this.#checks.begin(source, this.#options.isTrusted(address));
   }
 
   /** An agent has come from this source. */
@@ -313,4 +299,11 @@ export class PendingConnections implements Part {
     this.#buckets[limit].spend(source, cost);
     this.#options.others?.spent(limit, source, cost);
   }
+}
+
+const ignore = (): void => {};
+
+function refuse(raw: Socket): undefined {
+  raw.on('error', ignore);
+  raw.resetAndDestroy();
 }

@@ -76,7 +76,9 @@ export class TcpDoor<Entry extends {readonly key: LeaseKey} = Tunnel> implements
       return;
     }
     socket.on('error', () => {});
-    const enter = (found: Entry | undefined) => visitors.welcome(found, visitor);
+    // Its address may have been blocked while it waited.
+    const enter = (found: Entry | undefined) =>
+      visitors.welcome(isBlocked(peer) ? undefined : found, visitor);
     if (!waitingRoom.wait(`tcp:${port}`, socket, enter)) enter(undefined);
   }
 

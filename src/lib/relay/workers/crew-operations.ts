@@ -16,6 +16,7 @@ import {
   TOTALS,
   withTraffic,
 } from '../admin/report.js';
+import type {PendingConnections} from '../doors/pending.js';
 import type {LeaseKey} from '../leases/lease-store.js';
 import type {NetworkDesk} from '../networks/network-desk.js';
 import type {Crew} from './crew.js';
@@ -23,13 +24,13 @@ import type {WorkerProcess} from './worker-process.js';
 
 export interface CrewOperationsOptions {
   crew: Pick<Crew, 'askAll'>;
-  pending: {readonly count: number};
+  pending: Pick<PendingConnections, 'count' | 'endBlocked'>;
   networks: Pick<NetworkDesk<WorkerProcess>, 'counts' | 'status'>;
 }
 
 export class CrewOperations implements Operations {
   readonly #crew: Pick<Crew, 'askAll'>;
-  readonly #pending: {readonly count: number};
+  readonly #pending: CrewOperationsOptions['pending'];
   readonly #networks: Pick<NetworkDesk<WorkerProcess>, 'counts' | 'status'>;
   /** The last numbers of each worker. One that does not answer in time keeps them. */
   readonly #last = new Map<WorkerProcess, ProcessCounts>();
@@ -83,7 +84,9 @@ export class CrewOperations implements Operations {
     return ended;
   }
 
+  /** This process has the new list already. */
   async applyBlocks(entries: readonly BlockedEntry[]): Promise<number> {
+    this.#pending.endBlocked();
     let ended = 0;
     await this.#crew.askAll('applyBlocks', {entries}, (count) => {
       ended += count;

@@ -27,9 +27,11 @@ interface Limits {
   /** The number of connections for which there are descriptors. */
   room?: number;
   mostHandshakes?: number;
+  /** The addresses that the operator has blocked, which the test may change. */
+  blocked?: Set<string>;
 }
 
-function setUp({mostBytes, trusted = [], room = Infinity, mostHandshakes}: Limits = {}) {
+function setUp({mostBytes, trusted = [], room = Infinity, mostHandshakes, blocked = new Set()}: Limits = {}) {
   const clock = new ManualClock();
   const events: RelayEvent[] = [];
   let refused = 0;
@@ -49,6 +51,7 @@ function setUp({mostBytes, trusted = [], room = Infinity, mostHandshakes}: Limit
     },
     ...(mostBytes !== undefined && {mostBytes}),
     ...(mostHandshakes !== undefined && {mostHandshakes: () => mostHandshakes}),
+    blocks: {hasAddress: (address) => blocked.has(address)},
     onHandshakesRefused: ({address}) => void handshakesRefused.push(address),
   });
   const connect = (address: string) => {
@@ -267,6 +270,24 @@ test('bytes of unfinished hellos and handshakes under way count with their memor
 test('a connection that was reset before it was accepted is not counted', () => {
   const {pending} = setUp();
   expect([pending.admit(new Socket()), pending.count]).toEqual([undefined, 0]);
+});
+
+test('an address that is blocked loses its connections at every step, and what another process hands over', () => {
+  const blocked = new Set<string>();
+  const {pending, connect, admitted, events} = setUp({blocked});
+  const [silent, visitor, agent] = [connect(A), connect(A), connect(A)];
+  handshake(visitor.connection, 'visitor');
+  handshake(agent.connection, 'own');
+  agent.connection?.recognise();
+  const other = admitted(B);
+  blocked.add(A);
+  pending.endBlocked();
+  expect([silent, visitor, agent].map(({socket}) => socket.wasReset)).toEqual([true, true, true]);
+  expect([pending.count, other.over]).toEqual([1, false]);
+  const handedOver = new Accepted(A);
+  const peer = {address: A, port: 40_000, source: A};
+  expect([pending.adopt(handedOver, peer, 0), handedOver.wasReset]).toEqual([undefined, true]);
+  expect(events).toEqual([{type: 'turned-away', because: 'blocked', from: A}]);
 });
 
 test('everything ends when the relay does', () => {

@@ -6,7 +6,12 @@ import {TcpDoor, type TcpDoorOptions} from '../../../../src/lib/relay/doors/tcp-
 import type {LeaseKey} from '../../../../src/lib/relay/leases/lease-store.js';
 import type {Tunnel} from '../../../../src/lib/relay/tunnels/tunnel-table.js';
 
-function setUp({bound = [] as number[], expected = [] as number[], held = [] as LeaseKey[]} = {}) {
+function setUp({
+  bound = [] as number[],
+  expected = [] as number[],
+  held = [] as LeaseKey[],
+  isBlocked = (): boolean => false,
+} = {}) {
   const tunnels = new Map(bound.map((port) => [port, {port} as Tunnel]));
   const welcomed: (number | undefined)[] = [];
   const waiting = new Map<string, (tunnel: Tunnel) => void>();
@@ -20,7 +25,7 @@ function setUp({bound = [] as number[], expected = [] as number[], held = [] as 
     },
   };
   const door = new TcpDoor({
-    isBlocked: () => false,
+    isBlocked,
     ports: {
       onVisitor: () => {},
       closeAll: () => {},
@@ -68,6 +73,15 @@ test('a visitor waits for a tunnel that is expected back, and may leave meanwhil
   visitor.emit('error', new Error('ECONNRESET'));
   waiting.get('tcp:2001')?.({port: 2_001} as Tunnel);
   expect(welcomed).toEqual([2_001]);
+});
+
+test('a visitor whose address is blocked while it waits goes to no tunnel', () => {
+  let isBlocked = false;
+  const {door, welcomed, waiting} = setUp({expected: [2_001], isBlocked: () => isBlocked});
+  door.accept(accepted(), 2_001);
+  isBlocked = true;
+  waiting.get('tcp:2001')?.({port: 2_001} as Tunnel);
+  expect(welcomed).toEqual([undefined]);
 });
 
 test('when no tunnel is expected at the port, a visitor is passed to none', () => {

@@ -15,7 +15,7 @@ test('sessions are in the same order, whichever worker answers first', async () 
         for (const report of reports) take([report] as never, {number: report.worker} as WorkerProcess);
       },
     },
-    pending: {count: 0},
+    pending: {count: 0, endBlocked: () => {}},
     networks: NO_NETWORKS,
   });
   const order = async (most: number) => (await operations.sessions(most)).map(({session}) => session);
@@ -35,7 +35,7 @@ test('totals of a worker that hangs or is gone stay in the sum', async () => {
         for (const [worker, counts] of answers) take({...NO_COUNTS, ...counts} as never, worker);
       },
     },
-    pending: {count: 4},
+    pending: {count: 4, endBlocked: () => {}},
     networks: {counts: {networks: 1, members: 3}, status: () => []},
   });
   expect(await operations.counts()).toMatchObject({
@@ -63,7 +63,7 @@ test('a member has the bytes that its process counts', async () => {
           take(each as never, {} as WorkerProcess);
       },
     },
-    pending: {count: 0},
+    pending: {count: 0, endBlocked: () => {}},
     networks: {counts: {networks: 1, members: 1}, status: () => [known]},
   });
   const counted = [{network: 'net:lab', members: [{...member, bytesIn: 5, bytesOut: 1}]}];
@@ -94,7 +94,7 @@ test('an egress has the connections of all workers, and an address is healthy wh
           take(told as never, {} as WorkerProcess);
       },
     },
-    pending: {count: 0},
+    pending: {count: 0, endBlocked: () => {}},
     networks: NO_NETWORKS,
   });
   expect(await operations.egresses()).toEqual([
