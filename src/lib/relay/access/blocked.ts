@@ -92,5 +92,6 @@ function readEntry(value: unknown): BlockedEntry {
   const isKind = what === 'name' || what === 'address' || what === 'owner';
   const isText = typeof subject === 'string' && subject !== '' && subject.length <= MAX_SUBJECT;
   if (!isKind || !isText || typeof since !== 'string') throw new Error('an entry has another form');
-  return {what, subject, since};
+  // An operator may have written the file.
+  return {what, subject: what === 'owner' ? subject.toLowerCase() : subject, since};
 }

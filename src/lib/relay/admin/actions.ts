@@ -80,17 +80,13 @@ async function kick({options}: Admin, word: string): Promise<Record<string, unkn
   const {operations, domain, events} = options;
   const found = findKicked(word, await operations.sessions(MOST_SESSIONS), domain);
   const reason = {code: 'KICKED', message: 'The operator of the relay has ended this.'} as const;
-  const isName = found.what === 'name';
-  const count = isName
-    ? await operations.endTunnel(found.key, reason)
-    : await operations.endSessions(found.sessions, reason);
-  const subject = isName
-    ? found.key
-    : found.what === 'owner'
-      ? word.replace(/^owner:/, '')
-      : found.sessions[0];
-  events.emit({type: 'kicked', what: found.what, subject: subject ?? word, count});
-  return {what: found.what, subject, ended: count};
+  const count =
+    found.what === 'name'
+      ? await operations.endTunnel(found.subject, reason)
+      : await operations.endSessions(found.sessions, reason);
+  const {what, subject} = found;
+  events.emit({type: 'kicked', what, subject, count});
+  return {what, subject, ended: count};
 }
 
 async function block({options}: Admin, word: string): Promise<Record<string, unknown>> {

@@ -12,7 +12,7 @@ type Subject = Pick<BlockedEntry, 'what' | 'subject'>;
 
 /**
  * `demo`, `demo.r1.example.net`, `tcp:20001`: a name. `203.0.113.7`, `2001:db8::/32`: an address. `owner:ana`: an owner, which
- * may look like a name.
+ * may look like a name. All three are in lower case, as those of the relay are.
  *
  * @throws TunlError OPTION_INVALID, NAME_INVALID
  */
@@ -21,7 +21,7 @@ export function readSubject(word: string, domain: string): Subject {
   const [, kind, rest = ''] = /^(name|address|owner):(.*)$/.exec(word) ?? [undefined, undefined, word];
   if (kind === 'owner') {
     if (rest === '') throw invalid('owner: needs the owner.');
-    return {what: 'owner', subject: rest};
+    return {what: 'owner', subject: rest.toLowerCase()};
   }
   const looksLikeAddress = isIP(rest.split(/[/%]/, 1)[0] ?? '') !== 0;
   if (kind === 'address' || (kind === undefined && looksLikeAddress)) {
@@ -46,8 +46,8 @@ function keyOf(word: string, domain: string): LeaseKey {
 
 /** `tunl relay kick` ends whole sessions, or one tunnel. */
 export type Kicked =
-  | {readonly what: 'session' | 'owner'; readonly sessions: readonly string[]}
-  | {readonly what: 'name'; readonly key: LeaseKey};
+  | {readonly what: 'session' | 'owner'; readonly subject: string; readonly sessions: readonly string[]}
+  | {readonly what: 'name'; readonly subject: LeaseKey};
 
 /**
  * A word may be the beginning of a session's id, an owner, or a name. One that means several of them is refused, because ending
@@ -61,16 +61,18 @@ export function findKicked(word: string, all: readonly SessionReport[], domain: 
   if (kind === undefined || kind === 'session') {
     const sessions = all.map(({session}) => session).filter((id) => rest.length >= 4 && id.startsWith(rest));
     if (sessions.length > 1) throw invalid(`Several sessions begin with ${rest}.`);
-    if (sessions.length > 0) found.push({what: 'session', sessions});
+    const [subject] = sessions;
+    if (subject !== undefined) found.push({what: 'session', subject, sessions});
   }
   if (kind === undefined || kind === 'owner') {
-    const sessions = all.filter(({owner}) => owner === rest).map(({session}) => session);
-    if (sessions.length > 0) found.push({what: 'owner', sessions});
+    const wanted = rest.toLowerCase();
+    const sessions = all.filter(({owner}) => owner === wanted).map(({session}) => session);
+    if (sessions.length > 0) found.push({what: 'owner', subject: wanted, sessions});
   }
   if (kind === undefined || kind === 'name') {
-    const key = keyIfAny(rest, domain);
-    const isHere = all.some(({tunnels}) => tunnels.some((tunnel) => tunnel.key === key));
-    if (key !== undefined && isHere) found.push({what: 'name', key});
+    const subject = keyIfAny(rest, domain);
+    const isHere = all.some(({tunnels}) => tunnels.some(({key}) => key === subject));
+    if (subject !== undefined && isHere) found.push({what: 'name', subject});
   }
   const [first, second] = found;
   if (first === undefined)

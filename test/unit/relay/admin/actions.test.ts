@@ -1,5 +1,7 @@
 // The actions of the admin socket: several operators at the same time.
 
+import {readFileSync, writeFileSync} from 'node:fs';
+import {join} from 'node:path';
 import {expect} from 'vitest';
 import {Blocked, type BlockedEntry} from '../../../../src/lib/relay/access/blocked.js';
 import {BlockedFile} from '../../../../src/lib/relay/access/blocked-file.js';
@@ -52,6 +54,17 @@ test('changes of what is blocked at the same time are all kept, also those of an
   expect(await one.inFile()).toEqual(['203.0.113.2', '203.0.113.3', 'ana', 'bob']);
   expect(one.applied.at(-1)).toEqual(expect.arrayContaining(['203.0.113.2', 'ana']));
   expect(one.applied.at(-1)).not.toContain('203.0.113.1');
+});
+
+test('an owner in a list of before is the one that agents have, in lower case', async ({scope}) => {
+  const stateDir = await scope.tempDir('relay');
+  const {run, inFile} = relayIn(stateDir);
+  await run('block', 'owner:ana');
+  const file = join(stateDir, 'relay', DOMAIN, 'blocked.json');
+  writeFileSync(file, readFileSync(file, 'utf8').replace('"ana"', '"Ana"'));
+  expect(await inFile()).toEqual(['ana']);
+  await run('unblock', 'owner:ANA');
+  expect(await inFile()).toEqual([]);
 });
 
 test('an unblock that finds nothing changes nothing', async ({scope}) => {

@@ -19,6 +19,7 @@ test.each([
   ['2001:DB8::/32', 'address', '2001:db8::/32'],
   ['address:::1', 'address', '::1'],
   ['owner:ana', 'owner', 'ana'],
+  ['owner:Ana@Example.com', 'owner', 'ana@example.com'],
   ['owner:token:5f', 'owner', 'token:5f'],
 ])('%s is the %s %s', (word, what, subject) => {
   expect(readSubject(word, domain)).toEqual({what, subject});
@@ -66,12 +67,13 @@ const all = [
 ];
 
 test.each([
-  ['3f2a1', {what: 'session', sessions: ['3f2a1b9c']}],
-  ['ana', {what: 'owner', sessions: ['3f2a1b9c', '3f2a7777']}],
-  ['tcp:20001', {what: 'name', key: 'tcp:20001'}],
-  ['owner:demo', {what: 'owner', sessions: ['beefbeef']}],
-  ['name:demo', {what: 'name', key: 'tls:demo'}],
-  ['session:beefbeef', {what: 'session', sessions: ['beefbeef']}],
+  ['3f2a1', {what: 'session', subject: '3f2a1b9c', sessions: ['3f2a1b9c']}],
+  ['ana', {what: 'owner', subject: 'ana', sessions: ['3f2a1b9c', '3f2a7777']}],
+  ['owner:Ana', {what: 'owner', subject: 'ana', sessions: ['3f2a1b9c', '3f2a7777']}],
+  ['tcp:20001', {what: 'name', subject: 'tcp:20001'}],
+  ['owner:Demo', {what: 'owner', subject: 'demo', sessions: ['beefbeef']}],
+  ['name:demo', {what: 'name', subject: 'tls:demo'}],
+  ['session:beefbeef', {what: 'session', subject: 'beefbeef', sessions: ['beefbeef']}],
 ] as const)('%s means %j', (word, meant) => {
   expect(findKicked(word, all, domain)).toEqual(meant);
 });
