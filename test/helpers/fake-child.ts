@@ -27,5 +27,6 @@ export class FakeChild extends EventEmitter {
 
   ends(): void {
     this.emit('exit', null, 'SIGKILL');
+    this.emit('close', null, 'SIGKILL');
   }
 }

@@ -69,7 +69,6 @@ export class WorkerProcess implements SocketTaker, KeyHolder, MemberHolder {
         this.#isGone = true;
         this.isUp = false;
         settle?.reject(new TunlError('RELAY_LOST', {reason: 'A worker process ended before it was ready.'}));
-        resolve();
         // Node emits no `disconnect` while a socket is on its way, and calls back for none of those that wait.
         this.#talk.end();
         for (const finish of [...this.#handing]) finish(false);
@@ -77,9 +76,13 @@ export class WorkerProcess implements SocketTaker, KeyHolder, MemberHolder {
         onGone(this, {code, signal});
       };
       child.on('exit', gone);
+      // Its last messages may come after its exit, but not after this.
+      child.on('close', () => resolve());
       // It could not be started, or a message could not be sent; then `exit` follows.
       child.on('error', () => {
-        if (child.pid === undefined) gone(null, null);
+        if (child.pid !== undefined) return;
+        gone(null, null);
+        resolve();
       });
     });
   }
@@ -134,7 +137,7 @@ export class WorkerProcess implements SocketTaker, KeyHolder, MemberHolder {
     this.tell({type: 'member-replaced', member});
   }
 
-  /** Asks it to end. Resolves when it has. */
+  /** Asks it to end. Resolves when it has, and its last messages have come. */
   end(drainTimeoutMs: number): Promise<void> {
     this.tell({type: 'end', drainTimeoutMs});
     return this.#ended;

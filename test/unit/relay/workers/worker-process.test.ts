@@ -3,6 +3,7 @@
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {createServer, type Socket} from 'node:net';
+import {setImmediate} from 'node:timers/promises';
 import {expect} from 'vitest';
 import type {FromWorker, HandedOver} from '../../../../src/lib/relay/workers/messages.js';
 import {WorkerProcess} from '../../../../src/lib/relay/workers/worker-process.js';
@@ -66,6 +67,17 @@ test('a worker that hangs and is killed: sockets on their way close, and questio
   await expect(question).rejects.toThrow('gone');
   expect(await Promise.all(taken)).toEqual([true, false, false]);
   await Promise.all(closed);
+});
+
+test('a worker has ended when its last messages have come', async () => {
+  const child = new FakeChild();
+  const {worker, heard} = workerOf(child.asChild);
+  const ended = worker.end(0).then(() => heard.length);
+  child.emit('exit', 0, null);
+  await setImmediate();
+  child.says({type: 'event', event: {type: 'agent-gone', session: '3f2a1b9c', code: undefined}});
+  child.emit('close', 0, null);
+  expect(await ended).toBe(1);
 });
 
 test('of messages that come after the end of their process, only lines of the log count', async () => {
