@@ -230,6 +230,21 @@ test('the audit file has a line for each act, follows a rotation, and holds no s
   expect(logged.every(({time}) => new Date(String(time)).toISOString() === time)).toBe(true);
 });
 
+test.for([1, 2])(
+  'the audit file of a relay with %i worker(s) that has ended has the ends of its sessions',
+  async (workers, {scope}) => {
+    const file = join(await scope.tempDir('audit'), 'audit.jsonl');
+    const relay = await startRelayProcess(scope, {flags: ['--audit-file', file, `--workers=${workers}`]});
+    const {port, domain, caFile, token} = relay;
+    const {agent} = await RawAgent.begin(scope, {port, domain, caFile, token});
+    await agent.bindTcp();
+    await relay.cli.stop();
+    const lines = readFileSync(file, 'utf8').trim().split('\n');
+    const written = lines.map((line) => (JSON.parse(line) as {what: string}).what);
+    expect(written.sort()).toEqual(['agent-connected', 'agent-gone', 'tunnel-bound', 'tunnel-released']);
+  },
+);
+
 test('the page for operators: live, without HTML of strangers, on a phone, in the dark, by keyboard', async ({
   scope,
 }) => {

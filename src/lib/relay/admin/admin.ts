@@ -49,7 +49,8 @@ export class Admin implements Part {
   readonly startedAt = new Date();
   #relay: RunningRelay | undefined;
   #settings: RelaySettings;
-  readonly #audit: AuditFile | undefined;
+  /** A part of its own, which closes after all others: they have events until their ends. */
+  readonly audit: AuditFile | undefined;
   readonly #http: HttpDoor | undefined;
   #control: Control | undefined;
   #isDraining = false;
@@ -66,7 +67,7 @@ export class Admin implements Part {
       events.listen((event) => {
         for (const line of lines.linesOf(event)) audit.add(line);
       });
-      this.#audit = audit;
+      this.audit = audit;
     }
     if (at !== undefined) this.#http = new HttpDoor({admin: this, at, names, log});
   }
@@ -97,12 +98,11 @@ export class Admin implements Part {
 
   /** The number of lines of the audit file that could not be written. */
   get auditLinesLost(): number {
-    return this.#audit?.lost ?? 0;
+    return this.audit?.lost ?? 0;
   }
 
   async start(): Promise<void> {
     const {settings} = this.options;
-    await this.#audit?.open();
     await this.#http?.open();
     if (settings.admin) await this.#openSocket();
   }
@@ -127,11 +127,9 @@ export class Admin implements Part {
     this.#isDraining = true;
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#isDraining = true;
     this.#http?.close();
-    // The last events have come.
-    await this.#audit?.close();
     this.#control?.closeSync();
     this.#control = undefined;
   }

@@ -3,12 +3,13 @@
 import {type FileHandle, open, stat} from 'node:fs/promises';
 import {systemCode, TunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
+import type {Part} from '../part.js';
 import type {AuditLine} from './audit-log.js';
 
 /** Lines that wait for a slow disk. Later ones are lost, and counted. */
 const MOST_WAITING = 50_000;
 
-export class AuditFile {
+export class AuditFile implements Part {
   readonly #path: string;
   readonly #log: Logger;
   #file: FileHandle | undefined;
@@ -17,6 +18,7 @@ export class AuditFile {
   #lost = 0;
   /** A failure is reported once, until a line is written again. */
   #hasFailed = false;
+  #isClosed = false;
 
   constructor(path: string, log: Logger) {
     this.#path = path;
@@ -29,7 +31,7 @@ export class AuditFile {
   }
 
   /** @throws TunlError FILE_UNREADABLE when the file cannot be opened: an audit that is missing must not go unnoticed */
-  async open(): Promise<void> {
+  async start(): Promise<void> {
     try {
       this.#file = await openFile(this.#path);
     } catch (error) {
@@ -40,25 +42,26 @@ export class AuditFile {
     }
   }
 
+  /** Nothing is written after the close. */
   add(line: AuditLine): void {
+    if (this.#isClosed) return;
     if (this.#waiting.length >= MOST_WAITING) {
       this.#lost += 1;
       return;
     }
     this.#waiting.push(`${JSON.stringify(line)}\n`);
-    this.#writing ??= this.#write().finally(() => {
-      this.#writing = undefined;
-    });
+    this.#writing ??= this.#write();
   }
 
   /** Resolves when nothing waits. */
   async settled(): Promise<void> {
-    await this.#writing;
+    while (this.#writing !== undefined) await this.#writing;
   }
 
   /** Writes what waits, and closes the file. */
   async close(): Promise<void> {
     await this.settled();
+    this.#isClosed = true;
     await this.#file?.close().catch(() => {});
     this.#file = undefined;
   }
@@ -78,6 +81,8 @@ export class AuditFile {
         this.#hasFailed = true;
       }
     }
+    // In the turn in which nothing waits any more: the next line begins another write.
+    this.#writing = undefined;
   }
 
   /** The file was renamed or removed: the next lines belong into a new one at the same path. */

@@ -237,6 +237,8 @@ export async function openFirstProcess(
     onFailed: (error) =>
       log.error('a part of the relay did not end or reload in order', {reason: String(error)}),
     parts: [
+      // The first one, so that it has the events of all others until the last one has ended.
+      admin?.audit,
       blockedFile,
       trusted,
       reports,

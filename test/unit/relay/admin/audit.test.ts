@@ -72,18 +72,22 @@ test('the file: private, only added to, and a new one after a rotation', async (
   const path = join(await scope.tempDir('audit'), 'audit.jsonl');
   const log = createLogger('relay', undefined);
   const first = new AuditFile(path, log);
-  await first.open();
+  await first.start();
   first.add({time: 'a', what: 'one'});
   await first.close();
   const file = new AuditFile(path, log);
-  await file.open();
+  await file.start();
   file.add({time: 'b', what: 'two'});
   await file.close();
   expect(readFileSync(path, 'utf8')).toBe('{"time":"a","what":"one"}\n{"time":"b","what":"two"}\n');
   expect(statSync(path).mode & 0o777).toBe(0o600);
 
+  file.add({time: 'c', what: 'late'});
+  await file.settled();
+  expect(readFileSync(path, 'utf8')).not.toContain('late');
+
   const third = new AuditFile(path, log);
-  await third.open();
+  await third.start();
   renameSync(path, `${path}.1`);
   third.add({time: 'c', what: 'three'});
   await third.close();
@@ -98,7 +102,7 @@ test('a folder that is gone costs lines, which are counted and reported once', a
     path,
     createLogger('relay', (record) => records.push(record)),
   );
-  await file.open();
+  await file.start();
   rmSync(folder, {recursive: true});
   for (const what of ['one', 'two']) {
     file.add({time: 'a', what});
@@ -107,7 +111,7 @@ test('a folder that is gone costs lines, which are counted and reported once', a
   expect(file.lost).toBe(2);
   expect(records.map(({message}) => message)).toEqual(['the audit file cannot be written']);
   await file.close();
-  await expect(new AuditFile(path, createLogger('relay', undefined)).open()).rejects.toMatchObject({
+  await expect(new AuditFile(path, createLogger('relay', undefined)).start()).rejects.toMatchObject({
     code: 'FILE_UNREADABLE',
     message: expect.stringContaining(path),
   });
