@@ -114,7 +114,7 @@ function isAbout({issuers, conditions}: Rule, {issuer, isFirst, claims}: Identif
   );
 }
 
-/** Undefined when a claim is missing or has characters that would change the meaning of the scope. */
+/** Undefined when a claim is missing, has characters that would change the meaning of the scope, or makes no valid one. */
 function filled(scope: string, claims: Claims): string | undefined {
   let isWhole = true;
   const text = scope.replaceAll(CLAIM, (_, name: string) => {
@@ -123,7 +123,12 @@ function filled(scope: string, claims: Claims): string | undefined {
     isWhole &&= more.length === 0 && /^[a-z0-9-]{1,63}$/.test(label);
     return label;
   });
-  return isWhole ? parseScope(text) : undefined;
+  if (!isWhole) return undefined;
+  try {
+    return parseScope(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -140,7 +140,7 @@ export class Oidc implements Verifier {
       if (!this.#isForUs(payload, {issuer, typ: protectedHeader.typ})) return WRONG;
       return this.#admit(token, issuer, payload);
     } catch (error) {
-      if (error instanceof TunlError) return AWAY;
+      if (error instanceof TunlError && error.code === 'ISSUER_FAILED') return AWAY;
       if (error instanceof jose.errors.JWTExpired) return this.#expired(error, issuer);
       return WRONG;
     }

@@ -65,6 +65,8 @@ test.each<[rules: string[], claims: Claims, scopes: string[] | undefined]>([
   [['sub=* name:{user}-* tcp:1-2'], ana, ['tcp:1-2']],
   [['sub={user} name:x'], {...ana, user: 'a1'}, undefined],
 ])('%j for %j: %j', (rules, claims, scopes) => {
+  [['sub=* name:*', 'sub=* net:{team}'], {...ana, team: '-ops'}, ['name:*']],
+  [['sub=* egress:{team}'], {...ana, team: '-ops'}, []],
   expect(scopesOf(rules, claims)).toEqual(scopes);
 });
 

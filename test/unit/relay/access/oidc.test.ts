@@ -74,6 +74,12 @@ test('a token has the owner and the scopes of the rules', async ({scope}) => {
   expect(codeOf(await oidc.check(await issuer.token({sub: 'bob'})))).toBe('NOT_ALLOWED');
 });
 
+test('a claim that makes no valid scope takes nothing from the other rules', async ({scope}) => {
+  const {issuer, oidc} = await setUp(scope, {oidcRules: ['sub=* name:*', 'sub=* net:{team}']});
+  const verdict = await oidc.check(await issuer.token({team: '-ops'}));
+  expect(verdict).toMatchObject({ok: true, principal: {rights: {scopes: ['name:*']}}});
+});
+
 describe('refused', () => {
   const part = (value: object) => base64url.encode(JSON.stringify(value));
   const claims = ({url}: Issuer): JWTPayload => ({iss: url, sub: 'ana', aud: AUDIENCE, exp: now() + 600});
