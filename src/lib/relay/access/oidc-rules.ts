@@ -1,15 +1,14 @@
 // Rules from the claims of an identity to its scopes and its owner: `email=*@example.com groups=dev name:dev-* tcp:20000-20100`.
 
-import {type Claims, textsOf} from '../../core/claims.js';
+import {type Claims, type Condition, isMet, textsOf} from '../../core/claims.js';
 import {TunlError} from '../../core/errors.js';
-import {matchesGlob} from '../../core/glob.js';
 import {createHash} from '../../core/node-crypto.js';
 import {parseDestination} from './destinations.js';
 import {parseScope} from './rights.js';
 
 export interface Rule {
   /** All must hold. `*` in a pattern stands for any characters. */
-  readonly conditions: readonly {readonly claim: string; readonly pattern: string}[];
+  readonly conditions: readonly Condition[];
   /** Undefined: the first issuer. Everybody can have an account at some issuers, so a rule is for one. */
   readonly issuers: readonly string[] | undefined;
   /** `{claim}` stands for the value of a claim. */
@@ -63,7 +62,7 @@ export function parseRule(written: string): Rule {
 
 const isEgress = (scope: string): boolean => scope.startsWith(EGRESS);
 
-function conditionOf(word: string): {claim: string; pattern: string} {
+function conditionOf(word: string): Condition {
   const at = word.indexOf('=');
   return {claim: word.slice(0, at), pattern: word.slice(at + 1)};
 }
@@ -109,9 +108,7 @@ function destinationsOf(rules: readonly Rule[]): string[] | undefined {
 
 function isAbout({issuers, conditions}: Rule, {issuer, isFirst, claims}: Identified): boolean {
   if (issuers === undefined ? !isFirst : !issuers.includes(issuer)) return false;
-  return conditions.every(({claim, pattern}) =>
-    textsOf(claims, claim).some((value) => matchesGlob(pattern, value)),
-  );
+  return conditions.every((condition) => isMet(condition, claims));
 }
 
 /** Undefined when a claim is missing, has characters that would change the meaning of the scope, or makes no valid one. */

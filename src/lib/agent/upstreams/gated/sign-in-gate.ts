@@ -1,9 +1,8 @@
 // `--oidc`: visitors sign in at an issuer of identities. A browser is sent there and comes back; it gets a cookie when its
 // person is among the allowed ones. Programs are never redirected.
 
-import {type Claims, textsOf} from '../../../core/claims.js';
+import {type Claims, type Condition, isMet, textsOf} from '../../../core/claims.js';
 import {TunlError} from '../../../core/errors.js';
-import {matchesGlob} from '../../../core/glob.js';
 import {createHash, timingSafeEqual} from '../../../core/node-crypto.js';
 import {type Refusal, refusal} from './answers.js';
 import type {Decision, Gate, GateAddress, GateRequest} from './gate.js';
@@ -88,10 +87,7 @@ export class SignInGate implements Gate {
       return this.#away(request, error);
     }
     giveBack();
-    const isAllowed = this.#allow.some(({claim, pattern}) =>
-      textsOf(claims, claim).some((value) => matchesGlob(pattern, comparable(claim, value))),
-    );
-    if (!isAllowed) return stranger(request);
+    if (!this.#allow.some((condition) => isMet(condition, claims))) return stranger(request);
     const cookie = this.#cookies.make(nameOf(claims), Date.now() + SESSION_MS);
     return redirect(`https://${request.authority}${mine.path}`, cookie);
   }
@@ -109,29 +105,16 @@ export class SignInGate implements Gate {
   }
 }
 
-interface Condition {
-  readonly claim: string;
-  readonly pattern: string;
-}
-
 /** @throws TunlError OPTION_INVALID */
 export function conditionOf(written: string): Condition {
   const at = written.indexOf('=');
-  if (at > 0) return condition(written.slice(0, at), written.slice(at + 1));
-  if (at < 0 && /^[^\s@]+@[^\s@]+$/.test(written)) return condition('email', written);
+  if (at > 0) return {claim: written.slice(0, at), pattern: written.slice(at + 1)};
+  if (at < 0 && /^[^\s@]+@[^\s@]+$/.test(written)) return {claim: 'email', pattern: written};
   throw new TunlError('OPTION_INVALID', {
     reason: `${JSON.stringify(written.slice(0, 80))} says of nobody who may visit.`,
     next: 'Write an address, like ana@example.com or *@example.com, or CLAIM=VALUE, like groups=dev.',
   });
 }
-
-const condition = (claim: string, pattern: string): Condition => ({
-  claim,
-  pattern: comparable(claim, pattern),
-});
-
-/** Issuers spell an address as its owner has written it. */
-const comparable = (claim: string, text: string): string => (claim === 'email' ? text.toLowerCase() : text);
 
 /** The name for the upstream: a verified address, or a hash of who it is at the issuer. */
 function nameOf(claims: Claims): string {
