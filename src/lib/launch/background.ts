@@ -38,6 +38,8 @@ export async function startInBackground(
       child.once('message', resolve);
       child.once('exit', () => resolve(undefined));
     });
+    // It may reject while the log is being closed.
+    first.catch(() => {});
     return {
       child,
       first,

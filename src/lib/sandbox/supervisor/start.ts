@@ -60,13 +60,7 @@ async function ask(
   signal: AbortSignal | undefined,
 ): Promise<{started: Promise<void>}> {
   signal?.throwIfAborted();
-  const log = await open(logPath, 'a', 0o600);
-  const child = spawn(process.execPath, [ENTRY], {
-    detached: true,
-    stdio: ['pipe', log.fd, log.fd, 'ipc'],
-  });
-  await log.close();
-  const messages = messagesOf(child);
+  const {child, messages} = await begin(logPath);
   const stop = () => child.kill('SIGKILL');
   signal?.addEventListener('abort', stop);
   const timer = setTimeout(stop, FIRST_MESSAGE_MS);
@@ -93,16 +87,32 @@ async function ask(
   return {started};
 }
 
+async function begin(logPath: string): Promise<{child: ChildProcess; messages: Messages}> {
+  const log = await open(logPath, 'a', 0o600);
+  try {
+    const child = spawn(process.execPath, [ENTRY], {
+      detached: true,
+      stdio: ['pipe', log.fd, log.fd, 'ipc'],
+    });
+    // The error of a process that cannot be started comes in the next turn.
+    return {child, messages: messagesOf(child)};
+  } finally {
+    await log.close();
+  }
+}
+
 /** Neither the supervisor nor the channel keeps this process alive any more. */
 function letGo(child: ChildProcess): void {
   if (child.connected) child.disconnect();
   child.unref();
 }
 
-/** The two messages; undefined for one that does not come. */
-function messagesOf(child: ChildProcess): readonly [Promise<unknown>, Promise<unknown>] {
+/** Undefined for one that does not come. */
+type Messages = readonly [first: Promise<unknown>, second: Promise<unknown>];
+
+function messagesOf(child: ChildProcess): Messages {
   const [first, second] = [Promise.withResolvers<unknown>(), Promise.withResolvers<unknown>()];
-  second.promise.catch(() => {});
+  for (const each of [first, second]) each.promise.catch(() => {});
   let hasFirst = false;
   child.on('message', (message) => {
     (hasFirst ? second : first).resolve(message);
