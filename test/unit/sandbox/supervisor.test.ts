@@ -1,4 +1,6 @@
+import {closeSync, openSync} from 'node:fs';
 import {expect} from 'vitest';
+import {logTo} from '../../../src/lib/sandbox/supervisor/log-to.js';
 import {startSupervisor} from '../../../src/lib/sandbox/supervisor/start.js';
 import {test} from '../../helpers/test.js';
 import {unhandledRejections} from '../../helpers/unhandled.js';
@@ -13,4 +15,11 @@ test('a supervisor that cannot be started is told of, and ends nothing', async (
     message: '/nowhere/node cannot be started.',
   });
   expect(await unhandled()).toEqual([]);
+});
+
+test('a full disk costs lines of the log, and nothing else', ({scope}) => {
+  const full = openSync('/dev/full', 'w');
+  scope.onEnd(() => closeSync(full));
+  const log = logTo(full);
+  for (const level of ['warn', 'error'] as const) log({level, scope: 'egress', message: 'refused'});
 });

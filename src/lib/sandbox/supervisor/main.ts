@@ -1,16 +1,13 @@
 // The process that owns one detached sandbox. It ends with the sandbox, and a sandbox of bubblewrap ends with it.
 
-import {writeSync} from 'node:fs';
 import {json} from 'node:stream/consumers';
 import {keepMemoryFlat} from '../../core/collect.js';
 import {TunlError} from '../../core/errors.js';
-import type {LogRecord} from '../../core/logger.js';
-import {oneLine} from '../../core/one-line.js';
 import {beginServed} from '../begin.js';
 import type {SandboxEvent} from '../events.js';
+import {logTo} from './log-to.js';
 import {failure, type Message, type Supervised} from './messages.js';
 
-const MAX_LOG_BYTES = 1024 * 1024;
 /** After a second signal nothing is waited for. */
 const KILLED = 130;
 
@@ -53,17 +50,6 @@ async function supervise(): Promise<void> {
   } catch (error) {
     await say(failure(error));
   }
-}
-
-/** A relay that is away for weeks must not fill the disk. */
-function logTo(fd: number): (record: LogRecord) => void {
-  let logged = 0;
-  return ({level, scope, message}) => {
-    if (level !== 'error' && level !== 'warn') return;
-    const line = `${new Date().toISOString()} ${level} ${scope} ${oneLine(message)}\n`;
-    logged += line.length;
-    if (logged <= MAX_LOG_BYTES) writeSync(fd, line);
-  };
 }
 
 /** The process that started it may be gone. */
