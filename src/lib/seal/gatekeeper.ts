@@ -50,6 +50,7 @@ export class Gatekeeper {
   readonly #maxConnections: number;
   #waiting = 0;
   #policy: Policy;
+  #isClosed = false;
 
   constructor(options: GatekeeperOptions) {
     this.#options = options;
@@ -76,6 +77,7 @@ export class Gatekeeper {
     return this.#passages.size;
   }
 
+  /** One that comes after `close` is closed. */
   addDoor(server: Server): void {
     const door = server as Server & {allowHalfOpen: boolean; pauseOnConnect: boolean; noDelay: boolean};
     door.allowHalfOpen = true;
@@ -83,9 +85,11 @@ export class Gatekeeper {
     door.noDelay = true;
     server.on('connection', (socket) => this.#accept(socket));
     server.on('error', (error) => this.#options.log.warn('a listener failed', {error: error.message}));
-    this.#servers.push(server);
+    if (this.#isClosed) server.close();
+    else this.#servers.push(server);
   }
 
+  /** One that comes after `close` is closed. */
   addResolver(socket: UdpSocket): void {
     socket.on('message', (message, {address, port}) => {
       void this.#answers.to(message).then((answer) => {
@@ -94,7 +98,8 @@ export class Gatekeeper {
       });
     });
     socket.on('error', (error) => this.#options.log.warn('the resolver failed', {error: error.message}));
-    this.#resolverSockets.push(socket);
+    if (this.#isClosed) socket.close();
+    else this.#resolverSockets.push(socket);
   }
 
   /** From now on only these rules hold; what they do not allow is cut at once. */
@@ -103,7 +108,9 @@ export class Gatekeeper {
     for (const passage of [...this.#passages]) passage.review();
   }
 
+  /** Idempotent. Doors may still be on their way from their maker. */
   close(): void {
+    this.#isClosed = true;
     this.setRules({kind: 'none'});
     for (const server of this.#servers.splice(0)) server.close();
     for (const socket of this.#resolverSockets.splice(0)) socket.close();
