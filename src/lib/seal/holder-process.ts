@@ -5,6 +5,7 @@ import {once} from 'node:events';
 import {createInterface} from 'node:readline';
 import {fileURLToPath} from 'node:url';
 import {packageRoot} from '../core/package-root.js';
+import {withStreams} from './child-streams.js';
 import {PROGRAM_PATH} from './holder.js';
 
 /** For each step of the holder, ms. The slowest is the start of Node. */
@@ -22,6 +23,7 @@ export interface HolderParts {
 /**
  * @param words end with the shell that runs the holder. @param variables of the holder
  * @param more pipes, from descriptor 6 on
+ * @throws Error of the system
  */
 export function startHolder(
   [program = '', ...words]: readonly string[],
@@ -29,13 +31,14 @@ export function startHolder(
   more: readonly ('ignore' | 'pipe')[] = [],
 ): ChildProcess {
   const own = (name: string) => fileURLToPath(new URL(`dist/bundle/seal/${name}.js`, packageRoot));
-  return spawn(program, [...words, process.execPath, own('doors'), own('dialler'), own('tun')], {
+  const child = spawn(program, [...words, process.execPath, own('doors'), own('dialler'), own('tun')], {
     // A signal for the terminal's group must not open the seal while its programs drain.
     detached: true,
     cwd: '/',
     env: {PATH: PROGRAM_PATH, ...variables},
     stdio: ['pipe', 'pipe', 'pipe', 'ipc', 'pipe', 'pipe', ...more],
   });
+  return withStreams(child);
 }
 
 export function follow(child: ChildProcess): HolderParts {

@@ -10,9 +10,9 @@ import {type RulesetOptions, ruleset} from './doorway.js';
 import {HOLDER, HOSTS_DESCRIPTOR, type HolderWord} from './holder.js';
 import {deadline, follow, type HolderParts, isRunning, kill, startHolder} from './holder-process.js';
 import {killInside} from './leftovers.js';
-import type {MemberNetwork} from './member-network.js';
 import {RESOLVER_ADDRESS} from './name-table.js';
 import {cannotJoin, closeFiles, fileOf, type NamespaceFiles, openFiles} from './namespace-files.js';
+import type {NamespaceEvents, NamespaceOptions} from './namespace-options.js';
 import {insideWords, joining, newNamespaces, type PrefixOptions} from './namespace-words.js';
 import {
   holderObstacle,
@@ -23,6 +23,7 @@ import {
   namespaceObstacle,
   type Obstacle,
   sealError,
+  systemObstacle,
 } from './obstacles.js';
 import {endFirst, FIRST_PROCESS, type FirstProcess, firstOf} from './own-processes.js';
 import {PACKETS_DESCRIPTOR} from './udp/device.js';
@@ -39,39 +40,6 @@ const STEPS: Readonly<Record<HolderWord, string>> = {
   here: 'The holder',
   missed: 'The list of refused ports',
 };
-
-export interface NamespaceEvents {
-  /** A listener has come out of the namespace. */
-  onDoor: (server: Server) => void;
-  onResolver: (socket: UdpSocket) => void;
-  onDialled: (answer: DialAnswer, socket: Socket | undefined) => void;
-  /** The holder, or the program that dials, has ended although nobody has closed it. Called once. */
-  onLost: (detail: string) => void;
-}
-
-/** The things that programs find in the namespaces. */
-export interface SealedView {
-  /** Ports of this machine's loopback that programs reach at their own loopback. */
-  readonly localPorts?: readonly number[] | undefined;
-  /** /etc/resolv.conf names the seal's resolver only. Default: the machine's file; its questions arrive at the seal anyway. */
-  readonly ownResolvConf?: boolean | undefined;
-  /** /run is empty: no sockets of the machine's services. */
-  readonly hidesRun?: boolean | undefined;
-}
-
-export interface NamespaceOptions extends SealedView {
-  /** The namespace of this process, instead of a new one. It must have no way out of its own. */
-  readonly joins?: {readonly pid: number} | undefined;
-  /** The kernel ends all programs with the seal. Where that cannot be, they are looked for. Only in new namespaces. */
-  readonly ownProcesses?: boolean | undefined;
-  /** A device and a host name of a private network. Only in a new namespace. */
-  readonly member?: Pick<MemberNetwork, 'address' | 'prefix' | 'name'> | undefined;
-  /** UDP leaves by a device of its own: all of it, or that of the private network. Only in a new namespace. */
-  readonly carriesUdp?: 'all' | 'members' | undefined;
-  /** Open connections at once. Default 512. Half of them may begin in each second. */
-  readonly maxConnections?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
 
 export class Namespace {
   readonly #child: ChildProcess;
@@ -170,7 +138,13 @@ export class Namespace {
         SEAL_MEMBER_NAME: member.name,
       }),
     };
-    const child = startHolder(words, variables, carriesUdp ? ['ignore', 'pipe'] : []);
+    let child: ChildProcess;
+    try {
+      child = startHolder(words, variables, carriesUdp ? ['ignore', 'pipe'] : []);
+    } catch (error) {
+      closeFiles(joined);
+      throw sealError(systemObstacle('A sealed network', error));
+    }
     const complete = Promise.withResolvers<true>();
     child.on('message', (sent, handle) => {
       const message = sent as DoorMessage | DialAnswer;

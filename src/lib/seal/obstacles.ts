@@ -92,6 +92,16 @@ export const lateObstacle = (what: string): Obstacle => ({
   mend: 'Start it again when the machine is less busy.',
 });
 
+/** The system has refused something to this process. @param what begins the sentence. */
+export function systemObstacle(what: string, error: unknown): Obstacle {
+  const {code, message} = error as NodeJS.ErrnoException;
+  const isFull = code === 'EMFILE' || code === 'ENFILE';
+  return {
+    why: `${what} cannot be opened: ${message}.`,
+    mend: isFull ? 'Raise the limit of open files: ulimit -n 4096' : 'Start it again.',
+  };
+}
+
 /** Codes of the holder's answers. */
 export const NO_RULES = 73;
 export const NO_LISTENERS = 74;

@@ -7,7 +7,7 @@ import type {ResolveName} from '../net/name-lookup.js';
 import type {InsideDial} from './inside-dials.js';
 import type {MemberHost, MemberNetwork} from './member-network.js';
 import type {OnMissed} from './missed.js';
-import type {SealedView} from './namespace.js';
+import type {SealedView} from './namespace-options.js';
 import type {PrefixOptions} from './namespace-words.js';
 import type {DialOut} from './passage.js';
 import type {Refusal} from './refusals.js';

@@ -10,7 +10,7 @@ import {createLogger, type LogSink} from '../../core/logger.js';
 import type {DoorMessage} from '../doors.js';
 import {Gatekeeper} from '../gatekeeper.js';
 import {InsideDials} from '../inside-dials.js';
-import {isPrivileged, missing, type Obstacle} from '../obstacles.js';
+import {isPrivileged, missing, type Obstacle, systemObstacle} from '../obstacles.js';
 import {childOf} from '../own-processes.js';
 import type {Refusal} from '../refusals.js';
 import {memberAddresses} from './addresses.js';
@@ -88,7 +88,7 @@ export class Fabric {
     signal?.throwIfAborted();
     const inUser = !isPrivileged();
     const keeper = hasWayOut ? gatekeeper(options) : undefined;
-    const hub = new HubProcess(options, hosts, inUser);
+    const hub = startHub(options, hosts, inUser);
     const fabric = new Fabric(hub, keeper, options.prefix);
     const abort = () => void fabric.close();
     signal?.addEventListener('abort', abort);
@@ -199,7 +199,7 @@ export class Fabric {
         });
       }
     } catch (error) {
-      throw unavailable(noDescriptor(error));
+      throw cannotOpen(error);
     }
     hub.tell('link');
     const [word, code] = (await step(() => 'The links between the members', hub.line()))?.split(' ') ?? [];
@@ -207,13 +207,17 @@ export class Fabric {
   }
 }
 
-/** The hub has ended, or this process may have no more of them. */
-function noDescriptor(error: unknown): Obstacle {
-  const {code, message} = error as NodeJS.ErrnoException;
-  const isFull = code === 'EMFILE' || code === 'ENFILE';
-  const why = `The network of the members cannot be opened: ${message}.`;
-  return {why, mend: isFull ? 'Raise the limit of open files: ulimit -n 4096' : 'Start it again.'};
+function startHub(plan: FabricOptions, hosts: string, inUser: boolean): HubProcess {
+  try {
+    return new HubProcess(plan, hosts, inUser);
+  } catch (error) {
+    throw cannotOpen(error);
+  }
 }
+
+/** The hub has ended, or this process may have no more descriptors. */
+const cannotOpen = (error: unknown): TunlError =>
+  unavailable(systemObstacle('The network of the members', error));
 
 const unavailable = ({why, mend}: Obstacle): TunlError =>
   new TunlError('CLUSTER_UNAVAILABLE', {reason: why, next: mend});

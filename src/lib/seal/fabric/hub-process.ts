@@ -5,6 +5,7 @@ import {once} from 'node:events';
 import {createInterface} from 'node:readline';
 import {fileURLToPath} from 'node:url';
 import {packageRoot} from '../../core/package-root.js';
+import {withStreams} from '../child-streams.js';
 import {PROGRAM_PATH} from '../holder.js';
 import {programPath} from '../obstacles.js';
 import {hubAddresses} from './addresses.js';
@@ -22,10 +23,11 @@ export class HubProcess {
   #said = '';
   #isKilled = false;
 
+  /** @throws Error of the system */
   constructor(plan: HolderPlan, hosts: string, inUser: boolean) {
     const hub = hubAddresses(plan.prefix);
     const doors = fileURLToPath(new URL('dist/bundle/seal/doors.js', packageRoot));
-    this.child = spawn(
+    const child = spawn(
       programPath('unshare') ?? 'unshare',
       [
         ...(inUser ? ['--user', '--map-current-user', '--keep-caps'] : []),
@@ -40,6 +42,7 @@ export class HubProcess {
         stdio: ['pipe', 'pipe', 'pipe', 'ipc', 'pipe'],
       },
     );
+    this.child = withStreams(child);
     this.child.stderr?.on('data', (piece: Buffer) => {
       if (this.#said.length < MAX_STDERR) this.#said += piece.toString('latin1');
     });
