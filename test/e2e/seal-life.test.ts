@@ -130,6 +130,19 @@ except ConnectionResetError: print('reset')`),
     expect((await host.run('list', dialling('allowed.example', 80))).lines).toEqual([`reached ${SITE.v4}`]);
   });
 
+  test('a way out that cannot be made is refused each time, and none is still there', async ({scope}) => {
+    const host = new SealHost(scope, around.machine, user);
+    // No rule of nft can have this port.
+    await host.ask('open', {rules: {kind: 'none'}, localPorts: [70_000]});
+    for (const _ of [1, 2])
+      await expect(host.ask('rules', {rules: LIST})).rejects.toMatchObject({
+        code: 'SANDBOX_EGRESS',
+        message: expect.stringMatching(/^nft could not load the rules/),
+      });
+    await host.ask('rules', {rules: {kind: 'none'}});
+    expect((await host.run('none', dialling(SITE.v4, 22))).lines).toEqual(['OSError 101']);
+  });
+
   test('the internet is every public address and no other', async ({scope}) => {
     const host = new SealHost(scope, around.machine, user);
     await host.open({kind: 'internet'});

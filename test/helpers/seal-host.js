@@ -8,11 +8,12 @@ const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 let seal;
 
 const deeds = {
-  async open({rules, abortAfterMs, joins}) {
+  async open({rules, abortAfterMs, joins, localPorts}) {
     const start = performance.now();
     seal = await openSeal({
       rules,
       joins,
+      localPorts,
       ...(abortAfterMs !== undefined && {signal: AbortSignal.timeout(abortAfterMs)}),
       onRefused: (refusal) => say({event: 'refused', ...refusal}),
       onLost: (detail) => say({event: 'lost', detail}),

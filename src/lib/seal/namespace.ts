@@ -228,9 +228,12 @@ export class Namespace {
     return this.#child.pid ?? -1;
   }
 
-  /** Resolves with the answer, mostly an empty one. @throws TunlError SANDBOX_EGRESS, also for each later word when `open` has failed */
+  /**
+   * Resolves with the answer, mostly an empty one. @throws TunlError SANDBOX_EGRESS, also for each later word but `here` when
+   * `open` has failed: the holder gets the rules only once, so a second `open` would be one without them
+   */
   tell(word: HolderWord): Promise<string> {
-    const before = word === 'open' ? undefined : this.#opening;
+    const before = word === 'here' ? undefined : this.#opening;
     const step = this.#steps.then(async () => {
       await before;
       this.#child.stdin?.write(`${word}\n`);
@@ -245,7 +248,7 @@ export class Namespace {
         throw sealError(holderObstacle(NO_LISTENERS, await this.#said()));
       return more.join(' ');
     });
-    if (word === 'open') this.#opening = step;
+    if (word === 'open') this.#opening ??= step;
     this.#steps = step.catch(() => {});
     return step;
   }

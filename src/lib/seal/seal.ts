@@ -20,6 +20,7 @@ import {Namespace} from './namespace.js';
 import type {PrefixOptions} from './namespace-words.js';
 import {holderObstacle, NO_HOSTS, type Obstacle, sealError} from './obstacles.js';
 import {killsCommand} from './own-processes.js';
+import {Routes} from './routes.js';
 import {checkSealRules, type SealRules} from './rules.js';
 import type {Seal, SealedOptions, SealOptions} from './seal-options.js';
 import type {IncomingFlow, WayBack, WayIn} from './udp/incoming-flows.js';
@@ -141,8 +142,7 @@ class OpenSeal implements Seal {
   readonly #names: MemberNames | undefined;
   readonly #hosts: HostsFile | undefined;
   readonly #udp: SealUdp | undefined;
-  /** The state of the namespace: listeners and routes, listeners alone, or neither yet. */
-  #way: 'open' | 'none' | 'never' = 'never';
+  readonly #routes: Routes;
   #closing: Promise<void> | undefined;
   #isReady = false;
 
@@ -153,6 +153,7 @@ class OpenSeal implements Seal {
     this.#keeper = keeper;
     this.#names = member?.names;
     this.#hosts = member?.hosts;
+    this.#routes = new Routes((word) => namespace.tell(word));
     this.#dials = new InsideDials({
       start: () => this.ready.then(() => namespace.tell('dial')),
       send: (request) => namespace.send(request),
@@ -246,12 +247,7 @@ class OpenSeal implements Seal {
     if (this.#closing !== undefined) throw closed();
     this.#keeper.setRules(checkSealRules(rules, {hasDialler: this.#hasDialler}));
     // A private network needs routes in any case; the gatekeeper refuses everything else.
-    const isNone = rules.kind === 'none' && this.#names === undefined;
-    if (isNone ? this.#way !== 'open' : this.#way === 'open') return;
-    const word = isNone ? 'none' : this.#way === 'never' ? 'open' : 'routes';
-    // Steps keep their order, so the last rules decide about the routes.
-    this.#way = isNone ? 'none' : 'open';
-    await this.#namespace.tell(word);
+    await this.#routes.set(rules.kind !== 'none' || this.#names !== undefined);
   }
 
   async whyLost(): Promise<string | undefined> {
