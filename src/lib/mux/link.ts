@@ -160,6 +160,8 @@ export class Link implements CarrierSink {
       this.#owedAck = count;
       return;
     }
+    // The carrier may have room before it drains; the older one must not follow.
+    this.#owedAck = undefined;
     const payload = Buffer.allocUnsafe(8);
     payload.writeBigUInt64BE(BigInt(count));
     this.#sendShort(RECORD.ack, payload);

@@ -7,6 +7,7 @@ import {LIMITS} from '../../../src/lib/protocol/wire.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 import {collector} from '../../helpers/minor-collection.js';
 import {RawPeer, settle} from '../../mux/raw-peer.js';
+import {createSlowPipe} from '../../mux/slow-pipe.js';
 import {StuckCarrier} from '../../mux/stuck-carrier.js';
 import {ack, message, ping, pong, record, segment} from '../../mux/wire-bytes.js';
 
@@ -280,6 +281,25 @@ describe('on a full carrier', () => {
     slow.release();
     await settle();
     expect(peer.acks).toEqual([2_000]);
+  });
+
+  test('a newer ack that went out before the drain is not followed by the older one', async () => {
+    const pipe = createSlowPipe();
+    const link = new Link(pipe.agent, {clock: new ManualClock()});
+    const peer = new RawPeer(pipe.relay);
+    link.start({onSegmentBytes() {}, onAck() {}, onMessage() {}, onDrain() {}, onClose() {}});
+    const bulk = Buffer.alloc(LIMITS.segmentBytes + 100);
+    for (let i = 0; i < 5; i += 1) link.sendSegment(bulk, 100, bulk.length, undefined, () => {});
+    link.sendAck(1_000);
+    // There is room below a mebibyte; the drain comes at half of all.
+    pipe.agent.take(300_000);
+    link.sendAck(2_000);
+    while (pipe.agent.busy) {
+      pipe.agent.take(300_000);
+      pipe.agent.deliver(300_000);
+    }
+    expect(peer.acks).toEqual([2_000]);
+    link.destroy();
   });
 
   test('nothing is held back before the carrier asks for it, because no drain would follow', async () => {
