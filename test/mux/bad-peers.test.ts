@@ -704,6 +704,26 @@ describe('a stream whose owner does not read', () => {
   });
 });
 
+test('an owner who reads everything gets everything, however small the segments of one frame are', async () => {
+  let got = 0;
+  const world = victim({
+    onOpen: (stream) => {
+      const onData = ({length}: Buffer) => {
+        got += length;
+        stream.consumed(length);
+      };
+      stream.sink = {onData, onEnd() {}, onWritable() {}, onReset() {}};
+    },
+  });
+  world.peer.frame(open(1));
+  const frame = data(1, Buffer.alloc(20_000));
+  const segments = Array.from({length: Math.ceil(frame.length / 10)}, (_, at) =>
+    segment(frame.subarray(at * 10, at * 10 + 10)),
+  );
+  world.peer.send(...segments);
+  await until(() => got === 20_000);
+});
+
 describe('a sink that throws', () => {
   test('ends its own session, because its bytes are no longer reliable, and no other', async () => {
     const world = victim({

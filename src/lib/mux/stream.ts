@@ -89,8 +89,10 @@ export class Stream {
   #finHeld = false;
   #resetHeld: StreamCode | undefined;
   #asleep = false;
-  /** The number of pieces that the sink got since everything was consumed. */
+  /** The number of pieces that came since the owner had consumed everything that it got. */
   #pieces = 0;
+  /** Bytes that the owner got and has not consumed. */
+  #given = 0;
   #crumbs: Crumbs | undefined;
 
   constructor(
@@ -224,15 +226,15 @@ export class Stream {
 
   /** `bytes` that `onData` got are out of memory; the peer gets credit for them. */
   consumed(bytes: number): void {
+    this.#given -= bytes;
     if (!this.mayReceive) {
       this.#receiveWindow.drain(bytes);
       return;
     }
     const credit = this.#receiveWindow.consume(bytes, this.#host.now(), this.#host.growWithinMs());
     if (credit > 0) this.#host.sendCredit(this, credit);
-    const crumbs = this.#crumbs;
-    if (this.#receiveWindow.unread <= (crumbs?.bytes ?? 0)) this.#pieces = 0;
-    crumbs?.flush();
+    if (this.#given === 0) this.#pieces = 0;
+    this.#crumbs?.flush();
   }
 
   /** @internal False: a violation. */
@@ -257,15 +259,21 @@ export class Stream {
       this.#crumbs ??= new Crumbs(
         (fn) => this.#host.soon(fn),
         (gathered) => {
-          if (this.#state !== 'closed') this.sink.onData(gathered);
+          if (this.#state !== 'closed') this.#give(gathered);
         },
       );
-      this.#crumbs.add(piece, this.#pieces <= TOO_MANY_PIECES);
+      // An owner with nothing to consume would never ask for them.
+      this.#crumbs.add(piece, this.#pieces <= TOO_MANY_PIECES || this.#given === 0);
       return;
     }
     if (this.#crumbs !== undefined) this.#crumbs.flush();
     // A small piece that waits behind others would keep its whole chunk in memory meanwhile.
-    this.sink.onData(this.#pieces > 1 && isCrumb(piece) ? copyAlone(piece) : piece);
+    this.#give(this.#pieces > 1 && isCrumb(piece) ? copyAlone(piece) : piece);
+  }
+
+  #give(piece: Buffer): void {
+    this.#given += piece.length;
+    this.sink.onData(piece);
   }
 
   /** @internal False: a violation. */
