@@ -117,6 +117,23 @@ describe('a reset', () => {
     expect(typesOf(world).slice(-3)).toEqual([FRAME.data, FRAME.fin, FRAME.reset]);
   });
 
+  test('after an end goes behind it, also when the data before it has left', async () => {
+    const [mine, theirs] = createPipe();
+    const slow = new StuckCarrier(mine, 1_000);
+    const world = victim({carriers: [slow, theirs]});
+    const {stream} = await outgoing(world);
+    const block = world.pool.take();
+    stream.writeBlock(block, 100_000);
+    stream.end();
+    // The data leaves and fills the carrier, and the end waits for the drain.
+    await settle();
+    stream.resetAfterData('UPSTREAM_RESET');
+    await settle();
+    slow.release();
+    await settle();
+    expect(typesOf(world)).toEqual([FRAME.open, FRAME.data, FRAME.fin, FRAME.reset]);
+  });
+
   test('by this side goes to the peer, drops held data, and no more events come', async () => {
     const world = victim();
     const {stream, log} = await outgoing(world);

@@ -197,7 +197,10 @@ export class Sender {
   }
 
   sendFin(stream: Stream): void {
-    this.sendFrame(FRAME.fin, stream.id, NOTHING, this.#laneBehindData(stream));
+    const lane = this.#laneBehindData(stream);
+    this.sendFrame(FRAME.fin, stream.id, NOTHING, lane);
+    // A reset that follows must not overtake the end when the data has left and the end has not.
+    if (lane === 'bulk') stream.bulkMark = this.#outbox.bulkMark;
   }
 
   /** Sends the reset of a stream whose data must arrive first. */
