@@ -130,7 +130,8 @@ export class DatagramStream implements StreamSink {
     if (this.#isOver) return;
     this.#isBusy = !this.#options.turns.work(this.#step, this.#work);
     if (this.#isOver) return;
-    // The rest of a datagram stays unread until its end has come.
+    // The beginning of a datagram is read as well: small pieces may wait until the owner has consumed what it got.
+    if (!this.#isBusy) this.#reader.keep();
     const read = this.#unconsumed - this.#reader.buffered;
     this.#unconsumed -= read;
     if (read > 0) this.stream.consumed(read);

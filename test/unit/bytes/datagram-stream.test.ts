@@ -86,6 +86,18 @@ test('datagrams arrive as they were sent, empty and large ones too; FIN of one s
   expect([near.isEmpty, far.isEmpty]).toEqual([true, true]);
 });
 
+test('a datagram in thousands of small frames arrives', async ({scope}) => {
+  const [mine, its] = await streams(scope);
+  const far = new End(its);
+  const arrived = new Promise<void>((resolve) => {
+    far.onGot = resolve;
+  });
+  const frame = encodeDatagram(Buffer.alloc(4_000, 7));
+  for (let at = 0; at < frame.length; at += 2) mine.write(frame.subarray(at, at + 2));
+  await arrived;
+  expect(far.got).toEqual([Buffer.alloc(4_000, 7)]);
+});
+
 test('a flow that is finished ends behind what waits, when the other side has taken it', async ({scope}) => {
   const [mine, its] = await streams(scope);
   const [near, far] = [new End(mine), new End(its)];
