@@ -26,7 +26,6 @@ export interface DirectDoor {
 /** Strangers, whose handshakes are under way: together, and from one address. */
 const MOST_STRANGERS = 64;
 const MOST_OF_ONE = 8;
-/** Members know what to do: a stranger that has shown no key after this is cut off, ms. */
 const MOST_CONNECTIONS = 2_048;
 const MOST_PLACES = 4;
 

@@ -14,6 +14,8 @@ test.each([
   'TOKEN_WRONG',
   'TOKEN_REVOKED',
   'TOKEN_EXPIRED',
+  'KICKED',
+  'BLOCKED',
 ])('%s keeps its code and the peer’s message', (code) => {
   expect(closeError(code, 'why')).toMatchObject({code, message: expect.stringContaining('why')});
 });

@@ -1,5 +1,6 @@
 import {readFileSync, writeFileSync} from 'node:fs';
 import {describe, expect, test} from 'vitest';
+import {MAX_RECORD_BYTES} from '../../../src/lib/carrier/encrypted-carrier.js';
 import {SUBPROTOCOL} from '../../../src/lib/carrier/handshake.js';
 import {MAX_CONTROL_FRAMES, MAX_EMPTY_FRAMES, MAX_MESSAGE_BYTES} from '../../../src/lib/carrier/ws-frames.js';
 import {isErrorCode} from '../../../src/lib/core/errors.js';
@@ -24,6 +25,7 @@ import {
   STREAM_CODES,
   shortestFrame,
   shortestRecord,
+  VIOLATION_CODES,
 } from '../../../src/lib/protocol/wire.js';
 import {example, statesTable, workedIdentity, workedProofs} from './generated.js';
 
@@ -73,6 +75,22 @@ describe('docs/protocol.md', () => {
   test('has all codes of REFUSED and RESET and no others', () => {
     const section = text.slice(text.indexOf('The codes of REFUSED'), text.indexOf('## 5.'));
     expect([...section.matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, code]) => code)).toEqual([...STREAM_CODES]);
+  });
+
+  test('has all codes of `close`: those of the relay, and of violations', () => {
+    const source = readFileSync(new URL('../../../src/lib/mux/close-error.ts', import.meta.url), 'utf8');
+    const [, line = ''] = /^Codes of `close`: (.*)$/m.exec(text) ?? [];
+    const listed = [...line.matchAll(/`([A-Z_]+)`/g)].map(([, code]) => code);
+    const read = [...source.matchAll(/case '([A-Z_]+)'/g)].map(([, code]) => code);
+    // The default case has the reason of a relay that waited too long.
+    expect(listed.sort()).toEqual([...read, 'RELAY_TIMEOUT'].sort());
+    const table = text.slice(text.indexOf('| Code | Violation |'), text.indexOf('## 10.'));
+    const violations = [...table.matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, code]) => code);
+    expect(violations.sort()).toEqual([...VIOLATION_CODES].sort());
+  });
+
+  test('has the longest record between members', () => {
+    expect(text).toContain(`ciphertext, 1 to ${MAX_RECORD_BYTES.toLocaleString('en')} bytes`);
   });
 
   test('names only existing codes', () => {
