@@ -72,7 +72,7 @@ export class Logins {
           return [kept.map((each) => (each === before ? longer : each)), {record: longer, token: undefined}];
         }
         const made = newLogin({owner, ...rights, expiresAt, createdAt: new Date(now).toISOString()});
-        const records = withoutOldest(kept, owner, now);
+        const records = withRoom(withoutOldest(kept, owner, now), now);
         if (records.length >= MOST_TOKENS) throw new Error('there are too many tokens');
         return [[...records, made.record], made];
       });
@@ -148,6 +148,17 @@ function withoutOldest(records: readonly TokenRecord[], owner: string, now: numb
     .sort((a, b) => a.createdAt.localeCompare(b.createdAt));
   const over = new Set(own.slice(0, Math.max(0, own.length - MOST_LOGINS + 1)));
   return records.map((each) => (over.has(each) ? {...each, revokedAt: new Date(now).toISOString()} : each));
+}
+
+/** The ended logins of all owners leave a full file, the oldest first: they only tell their holders why they ended. */
+function withRoom(records: readonly TokenRecord[], now: number): readonly TokenRecord[] {
+  const missing = records.length - MOST_TOKENS + 1;
+  if (missing <= 0) return records;
+  const ended = records
+    .filter((each) => isLogin(each) && endOf(each) <= now)
+    .sort((a, b) => endOf(a) - endOf(b));
+  const over = new Set(ended.slice(0, missing));
+  return records.filter((each) => !over.has(each));
 }
 
 function endOf({revokedAt, expiresAt}: TokenRecord): number {

@@ -8,7 +8,9 @@ import type {Proven} from '../../../../src/lib/relay/access/oidc.js';
 import type {Mapped} from '../../../../src/lib/relay/access/oidc-rules.js';
 import {type Principal, unlimitedPrincipal} from '../../../../src/lib/relay/access/principal.js';
 import {TokenCommands} from '../../../../src/lib/relay/access/token-commands.js';
+import {MOST_TOKENS, type TokenRecord} from '../../../../src/lib/relay/access/token-record.js';
 import {TokenRegistry} from '../../../../src/lib/relay/access/token-registry.js';
+import {newTokenId} from '../../../../src/lib/relay/access/token-text.js';
 import type {RelayEvent} from '../../../../src/lib/relay/events.js';
 import {eventually} from '../../../helpers/eventually.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
@@ -186,4 +188,30 @@ test('an owner has few ended logins in the file; one that left it stays refused'
   pass(20);
   expect(await verdict).toMatchObject({ok: false, code: 'TOKEN_WRONG'});
   expect(await readdir(used)).toEqual([]);
+});
+
+test('a full file has room for a login while it holds one that has ended, of whatever owner', async ({
+  scope,
+}) => {
+  const {registry, logins, prove, logIn, check, pass} = await setUp(scope);
+  const ended = await logIn(prove('ana'));
+  const later = await logIn(prove('ana'));
+  const kept = await logIn(prove('bob'));
+  await logins.end(check(ended.token) as Principal, '');
+  pass(1_000);
+  await logins.end(check(later.token) as Principal, '');
+  await registry.file.change((records) => {
+    const [like] = records.filter(({id}) => id === kept.tokenId);
+    const others = Array.from({length: MOST_TOKENS - records.length}, (_, at) => ({
+      ...(like as TokenRecord),
+      id: newTokenId(),
+      owner: `owner-${at}`,
+    }));
+    return [[...records, ...others], undefined];
+  });
+  await logIn(prove('cleo'));
+  const left = new Set<string | undefined>((await registry.file.read())?.map(({id}) => id));
+  expect([ended, later, kept].map(({tokenId}) => left.has(tokenId))).toEqual([false, true, true]);
+  await logIn(prove('cleo'));
+  expect(await logins.exchange(prove('dora'), {renewed: undefined, from: ''})).toMatchObject({status: 503});
 });
