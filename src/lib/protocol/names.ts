@@ -50,21 +50,25 @@ export function checkLabel(label: string): LabelCheck {
 
 /** A label that nobody can guess: 26 characters for 128 bits of the given source, e.g. `crypto.randomBytes`. */
 export function randomLabel(randomBytes: (size: number) => Uint8Array): string {
-  const bytes = randomBytes(RANDOM_BYTES);
-  let label = '';
+  return base32(randomBytes(RANDOM_BYTES));
+}
+
+/** Five bits a character, without padding. */
+export function base32(bytes: Uint8Array): string {
+  let text = '';
   let bits = 0;
   let count = 0;
   for (const byte of bytes) {
     bits = ((bits << 8) | byte) & 0xfff;
     for (count += 8; count >= 5; ) {
       count -= 5;
-      label += BASE32.charAt((bits >> count) & 31);
+      text += BASE32.charAt((bits >> count) & 31);
     }
   }
-  return label + BASE32.charAt((bits << (5 - count)) & 31);
+  return count === 0 ? text : text + BASE32.charAt((bits << (5 - count)) & 31);
 }
 
-/** The form of a relay's random names: such a name may always be requested again. */
+/** The form of a relay's random names. */
 export function isRandomLabel(label: string): boolean {
   return /^[a-z2-7]{26}$/.test(label);
 }

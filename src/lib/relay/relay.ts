@@ -61,8 +61,8 @@ import {RunningRelay} from './running-relay.js';
 import type {RelaySettings} from './settings.js';
 import {OwnSite} from './site/own-site.js';
 import {createRedirect} from './site/redirect.js';
-import {ReservedNames} from './tunnels/reserved-names.js';
 import {TcpPorts} from './tunnels/tcp-ports.js';
+import {openTunnelNames} from './tunnels/tunnel-names.js';
 import {TunnelTable} from './tunnels/tunnel-table.js';
 import {Visitors} from './visitors/visitors.js';
 import {WaitingRoom} from './visitors/waiting-room.js';
@@ -90,6 +90,7 @@ export async function openRelay(
   const log = createLogger('relay', settings.log);
   const events =
     seat === undefined ? loggedEvents(settings.log, listeners) : eventsFor(settings.log, [seat.onEvent]);
+  const names = await openTunnelNames(settings, {key: seat?.namesKey, log});
   const load = new Load();
   const blocked = new Blocked();
   const {domain, reusePort, resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner, successors} = settings;
@@ -147,7 +148,6 @@ export async function openRelay(
   const {tcpPublicHost, h2Offered} = settings;
   const elsewhere = seat?.elsewhere;
   const probing = new Probing({...base, settings, publicPort, door, certificates, seat});
-  const reserved = new ReservedNames(settings);
   const tunnels = new TunnelTable({
     ...base,
     publicPort,
@@ -157,7 +157,7 @@ export async function openRelay(
     ports,
     elsewhere,
     blocks: blocked,
-    reserved,
+    names,
     own: probing.tunnel,
   });
 
@@ -207,7 +207,7 @@ export async function openRelay(
   egress.serve(streams);
   const agents = new Agents({
     ...base,
-    ...{software, tunnels, streams, windowBudget, replayBudget, reserved},
+    ...{software, tunnels, streams, windowBudget, replayBudget, names},
     ...{resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner, successors},
     warningOf: warnings.of,
     onBound: (tunnel) => {
@@ -335,8 +335,8 @@ export async function openRelay(
       tcpDoor,
       admin,
       probing.self,
-      reserved,
-      // Its names may be reserved now.
+      names,
+      // Bound names may be reserved now.
       {reload: () => agents.recheck()},
     ],
   });

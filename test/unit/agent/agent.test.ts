@@ -59,7 +59,7 @@ function relaySide(onStream: StreamHandlers<Opener> = {}) {
     domain: 'r1.localhost',
     software: 'relay',
     tunnels,
-    reserved: {checkKey: () => {}},
+    names: {check: () => {}},
     streams,
     onBound: () => {},
     onRestricted: () => {},

@@ -1,7 +1,7 @@
 import {randomBytes} from 'node:crypto';
 import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
-import {checkLabel, labelUnder, randomLabel} from '../../../src/lib/protocol/names.js';
+import {base32, checkLabel, labelUnder, randomLabel} from '../../../src/lib/protocol/names.js';
 
 describe('checkLabel', () => {
   test.each([
@@ -103,6 +103,11 @@ describe('randomLabel', () => {
         expect(value & 3n).toBe(0n);
       }),
     );
+  });
+
+  test('whole characters need no rest', () => {
+    expect(base32(Buffer.from('foobarfoob'))).toBe('mzxw6ytbojtg633c');
+    expect(base32(Buffer.alloc(0))).toBe('');
   });
 
   test('does not repeat', () => {

@@ -1,23 +1,26 @@
 // Which names and ports of tunnels a principal may have.
 
 import {TunlError} from '../../core/errors.js';
-import {isRandomLabel} from '../../protocol/names.js';
 import type {LeaseKey} from '../leases/lease-store.js';
 import {ANY_PORT, type PortRange, RANDOM_NAME, type Rights} from './rights.js';
 
-/** A name in the form of the relay's random ones is also allowed by the right to random names: its owner asks for it again. */
-export function allowsName(rights: Rights, label: string): boolean {
-  return rights.allows('name', label) || (isRandomLabel(label) && rights.allows('name', RANDOM_NAME));
+/** A name or port. `isRandom`: a name that the relay has drawn. */
+export interface Asked {
+  readonly key: LeaseKey;
+  readonly isRandom: boolean;
 }
 
-export function allowsKey(rights: Rights, key: LeaseKey): boolean {
+/** The right to random names allows one that the relay has drawn earlier as well: its owner asks for it again. */
+export function allowsKey(rights: Rights, {key, isRandom}: Asked): boolean {
   const what = key.slice(4);
-  return key.startsWith('tls:') ? allowsName(rights, what) : rights.allows('tcp', what);
+  if (!key.startsWith('tls:')) return rights.allows('tcp', what);
+  return rights.allows('name', what) || (isRandom && rights.allows('name', RANDOM_NAME));
 }
 
 /** @throws TunlError NOT_ALLOWED */
-export function checkKey(rights: Rights, key: LeaseKey): void {
-  if (allowsKey(rights, key)) return;
+export function checkKey(rights: Rights, asked: Asked): void {
+  if (allowsKey(rights, asked)) return;
+  const {key} = asked;
   const what = key.slice(4);
   throw notAllowed(key.startsWith('tls:') ? `the name ${what}` : `TCP port ${what}`);
 }

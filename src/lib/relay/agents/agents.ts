@@ -54,7 +54,7 @@ export interface AgentsOptions extends Settings {
   domain: string;
   software: string;
   tunnels: TunnelTable;
-  reserved: BindsOptions['reserved'];
+  names: BindsOptions['names'];
   /** Gets the streams that agents open. */
   streams: OpenedStreams;
   /** Why visitors of a name that agents have just bound may fail. */

@@ -8,11 +8,9 @@ import {AddressFilter} from '../../net/address-filter.js';
 import type {AgentMessage, RelayMessage, TunnelRequest} from '../../protocol/control-messages.js';
 import {FEATURE_WARNINGS} from '../../protocol/link-messages.js';
 import type {Rights} from '../access/rights.js';
-import {checkKey} from '../access/tunnel-rights.js';
 import {TokenBuckets} from '../doors/token-buckets.js';
 import {type RelayEvents, sessionName} from '../events.js';
-import type {LeaseKey} from '../leases/lease-store.js';
-import type {ReservedNames} from '../tunnels/reserved-names.js';
+import type {TunnelNames} from '../tunnels/tunnel-names.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
 import type {Opener} from './opened-streams.js';
 
@@ -45,8 +43,7 @@ export interface Binder {
 
 export interface BindsOptions {
   tunnels: Pick<TunnelTable, 'bind' | 'release'>;
-  /** Names that need a scope of their own. */
-  reserved: Pick<ReservedNames, 'checkKey'>;
+  names: Pick<TunnelNames, 'check'>;
   /** Why visitors of a name that agents have just bound may fail. */
   warningOf: (tunnel: Tunnel) => string | undefined;
   /** A tunnel is bound, and its agent knows it: visitors may come. */
@@ -109,7 +106,7 @@ export class Binds {
     const {principal, session} = binder.opener;
     const {owner, tokenId, rights} = principal;
     for (const [id, tunnel] of [...binder.tunnels]) {
-      const refused = this.#refusalOf(tunnel.key, rights);
+      const refused = this.#refusalOf(tunnel, rights);
       if (refused === undefined) continue;
       this.#unbind(binder, id);
       send(binder, {type: 'unbound', tunnel: id, code: 'NOT_ALLOWED', message: ERRORS.NOT_ALLOWED.sentence});
@@ -119,10 +116,9 @@ export class Binds {
   }
 
   /** The reason why these rights do not allow a tunnel that is bound: the same as for a bind. */
-  #refusalOf(key: LeaseKey, rights: Rights): unknown {
+  #refusalOf(tunnel: Tunnel, rights: Rights): unknown {
     try {
-      checkKey(rights, key);
-      this.#options.reserved.checkKey(key, rights);
+      this.#options.names.check(tunnel, rights);
       return undefined;
     } catch (error) {
       return error;
@@ -242,7 +238,7 @@ export class Binds {
       return;
     }
     // The rights may have changed meanwhile.
-    const refused = this.#refusalOf(tunnel.key, binder.opener.principal.rights);
+    const refused = this.#refusalOf(tunnel, binder.opener.principal.rights);
     if (refused !== undefined) {
       await tunnels.release(tunnel);
       throw refused;

@@ -51,6 +51,7 @@ export class OwnTunnel {
     return {
       id: 1,
       key: `tls:${this.label}`,
+      isRandom: true,
       session: this.#session(),
       owner: OWN_OWNER,
       principal: PRINCIPAL,

@@ -3,10 +3,8 @@
 
 import {TunlError} from '../../core/errors.js';
 import {matchesGlob} from '../../core/glob.js';
-import {isRandomLabel, RESERVED} from '../../protocol/names.js';
+import {RESERVED} from '../../protocol/names.js';
 import type {Rights} from '../access/rights.js';
-import type {LeaseKey} from '../leases/lease-store.js';
-import type {Part} from '../part.js';
 
 /** Labels of the relay's own name that are shorter stand for nothing by themselves. */
 const SHORTEST_OWN = 4;
@@ -18,7 +16,7 @@ export interface ReservedNamesOptions {
   reservedNames: readonly string[];
 }
 
-export class ReservedNames implements Part {
+export class ReservedNames {
   /** By what they look like. */
   readonly #words = new Map<string, string>();
   #patterns: readonly string[] = [];
@@ -32,21 +30,24 @@ export class ReservedNames implements Part {
     this.#patterns = reservedNames;
   }
 
-  /** @throws TunlError NAME_RESERVED when the key has a name that needs a scope of its own, and the owner has none. */
-  checkKey(key: LeaseKey, rights: Pick<Rights, 'scopes'>): void {
-    const name = key.slice(4);
-    if (key.startsWith('tls:') && !isRandomLabel(name)) this.check(name, rights);
-  }
-
   /** @throws TunlError NAME_RESERVED when the name needs a scope of its own, and the owner has none. */
-  check(name: string, {scopes}: Pick<Rights, 'scopes'>): void {
-    const meant = this.#meant(name);
-    if (meant === undefined || scopes.includes(`name:${name}`)) return;
+  check(name: string, rights: Pick<Rights, 'scopes'>): void {
+    const meant = this.#refusedFor(name, rights);
+    if (meant === undefined) return;
     const reason =
       meant === name
         ? `The name ${name} is reserved.`
         : `The name ${name} looks like ${meant}, which is reserved.`;
     throw new TunlError('NAME_RESERVED', {reason});
+  }
+
+  /** Whether an owner with these rights may have the name. */
+  allows(name: string, rights: Pick<Rights, 'scopes'>): boolean {
+    return this.#refusedFor(name, rights) === undefined;
+  }
+
+  #refusedFor(name: string, {scopes}: Pick<Rights, 'scopes'>): string | undefined {
+    return scopes.includes(`name:${name}`) ? undefined : this.#meant(name);
   }
 
   /** The reserved name that a visitor would take this one for. */

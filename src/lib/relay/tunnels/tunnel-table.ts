@@ -3,18 +3,16 @@
 import type {Clock} from '../../core/clock.js';
 import {type ErrorCode, TunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
-import {RandomPool} from '../../core/random-pool.js';
 import type {TcpBind, TlsBind} from '../../protocol/control-messages.js';
-import {checkLabel, isRandomLabel, randomLabel} from '../../protocol/names.js';
 import type {Blocks} from '../access/blocked.js';
-import {allowsKey, checkKey, checkRandomName, portsToChoose} from '../access/tunnel-rights.js';
+import {allowsKey, checkKey, portsToChoose} from '../access/tunnel-rights.js';
 import type {RelayEvents} from '../events.js';
 import type {ClaimResult, LeaseKey, LeaseStore} from '../leases/lease-store.js';
 import type {Elsewhere} from './elsewhere.js';
 import {refusedClaim, takenOver} from './refused-claims.js';
-import {ReservedNames} from './reserved-names.js';
 import type {TcpPorts} from './tcp-ports.js';
 import type {BindRequest, Tunnel, TunnelTraffic} from './tunnel.js';
+import {type TunnelName, TunnelNames} from './tunnel-names.js';
 
 export type {BindRequest, Tunnel, TunnelTraffic};
 
@@ -32,8 +30,8 @@ export interface TunnelTableOptions {
   /** Names and ports that nobody may have. Default: none. */
   blocks?: Pick<Blocks, 'hasName'>;
   clock: Pick<Clock, 'now'>;
-  /** Names that need a scope of their own. Default: the usual ones. */
-  reserved?: Pick<ReservedNames, 'check'>;
+  /** Default: the usual ones are reserved, and random ones are known while this process runs. */
+  names?: TunnelNames;
   /** The relay's own tunnel, which no agent has. */
   own?: {readonly label: string; readonly tunnel: Tunnel} | undefined;
   events: Pick<RelayEvents, 'emit'>;
@@ -43,25 +41,24 @@ export interface TunnelTableOptions {
 type Granted = ClaimResult & {ok: true};
 
 /** The address of a tunnel for visitors. */
-type PublicSide = Pick<Tunnel, 'host' | 'port' | 'alpn'>;
+type PublicSide = Pick<Tunnel, 'host' | 'port' | 'alpn' | 'isRandom'>;
 
-/** Random names to try before giving up: one collision of 128 bits already means a broken random source. */
+/** Random names to try before giving up: one collision of 80 bits already means a broken random source. */
 const NAME_TRIES = 4;
 /** Random ports to try before all ports: enough to miss a few that other programs use. */
 const PORT_TRIES = 50;
 
 export class TunnelTable {
   readonly #options: TunnelTableOptions;
-  readonly #reserved: Pick<ReservedNames, 'check'>;
+  readonly #names: TunnelNames;
   readonly #byKey = new Map<LeaseKey, Tunnel>();
   /** Keys with claims in progress: the number of binds, and the highest epoch that one of them was granted. */
   readonly #races = new Map<LeaseKey, {claims: number; epoch: number}>();
-  readonly #random = new RandomPool();
   #nextId = 1;
 
   constructor(options: TunnelTableOptions) {
     this.#options = options;
-    this.#reserved = options.reserved ?? new ReservedNames({...options, reservedNames: []});
+    this.#names = options.names ?? new TunnelNames({domain: options.domain, reservedNames: []});
   }
 
   get size(): number {
@@ -143,32 +140,19 @@ export class TunnelTable {
   async #bindName(request: BindRequest, wish: TlsBind): Promise<Tunnel> {
     if (wish.h2 && !this.#options.h2Offered) throw new TunlError('H2_NOT_OFFERED');
     const {rights} = request.principal;
-    const wanted = wish.name;
-    if (wanted !== undefined) {
-      const check = checkLabel(wanted);
-      if (!isRandomLabel(wanted)) {
-        if (!check.ok && check.code === 'NAME_INVALID')
-          throw new TunlError(check.code, {reason: check.reason});
-        this.#reserved.check(wanted, rights);
-      }
-      checkKey(rights, `tls:${wanted}`);
-      const tunnel = await this.#takeName(request, wanted, wish);
+    if (wish.name !== undefined) {
+      const tunnel = await this.#takeName(request, this.#names.wanted(wish.name, rights), wish);
       if (tunnel === undefined)
-        throw new TunlError('NAME_TAKEN', {reason: `${wanted} belongs to somebody else.`});
+        throw new TunlError('NAME_TAKEN', {reason: `${wish.name} belongs to somebody else.`});
       return tunnel;
     }
-    if (
-      wish.prefer !== undefined &&
-      isRandomLabel(wish.prefer) &&
-      allowsKey(rights, `tls:${wish.prefer}`) &&
-      !(await this.#inUse(`tls:${wish.prefer}`))
-    ) {
-      const tunnel = await this.#takeName(request, wish.prefer, wish);
+    const preferred = wish.prefer === undefined ? undefined : this.#names.preferred(wish.prefer, rights);
+    if (preferred !== undefined && !(await this.#inUse(`tls:${preferred.label}`))) {
+      const tunnel = await this.#takeName(request, preferred, wish);
       if (tunnel !== undefined) return tunnel;
     }
-    checkRandomName(rights);
     for (let tries = 0; tries < NAME_TRIES; tries += 1) {
-      const tunnel = await this.#takeName(request, randomLabel(this.#random.take), wish);
+      const tunnel = await this.#takeName(request, this.#names.draw(rights), wish);
       if (tunnel !== undefined) return tunnel;
     }
     throw new TunlError('BIND_REFUSED', {reason: 'No random name was free.'});
@@ -179,8 +163,13 @@ export class TunnelTable {
     return this.isInUse(key) || ((await this.#options.elsewhere?.inUse(key)) ?? false);
   }
 
-  async #takeName(request: BindRequest, label: string, wish: TlsBind): Promise<Tunnel | undefined> {
+  async #takeName(
+    request: BindRequest,
+    {label, isRandom}: TunnelName,
+    wish: TlsBind,
+  ): Promise<Tunnel | undefined> {
     return await this.#take(`tls:${label}`, request, {
+      isRandom,
       host: `${label}.${this.#options.domain}`,
       port: this.#options.publicPort(),
       alpn: offersOf(wish),
@@ -197,7 +186,7 @@ export class TunnelTable {
           reason: `The relay offers TCP ports ${ports.label}, not ${wish.port}.`,
         });
       }
-      checkKey(rights, `tcp:${wish.port}`);
+      checkKey(rights, {key: `tcp:${wish.port}`, isRandom: false});
       const tunnel = await this.#takePort(request, wish.port);
       if (tunnel === undefined)
         throw new TunlError('PORT_TAKEN', {reason: `Port ${wish.port} of the relay is taken.`});
@@ -206,7 +195,7 @@ export class TunnelTable {
     if (
       wish.prefer !== undefined &&
       ports.includes(wish.prefer) &&
-      allowsKey(rights, `tcp:${wish.prefer}`) &&
+      allowsKey(rights, {key: `tcp:${wish.prefer}`, isRandom: false}) &&
       !(await this.#inUse(`tcp:${wish.prefer}`))
     ) {
       const tunnel = await this.#takePort(request, wish.prefer);
@@ -227,7 +216,7 @@ export class TunnelTable {
   async #takePort(request: BindRequest, port: number): Promise<Tunnel | undefined> {
     const {ports, leases, tcpPublicHost, elsewhere} = this.#options;
     if (request.claimant.mustBeFree && this.#isBlocked(`tcp:${port}`)) return undefined;
-    const side = {host: tcpPublicHost, port, alpn: []};
+    const side = {host: tcpPublicHost, port, alpn: [], isRandom: false};
     // Avoids a listener that would be useless.
     const owner = port === 0 ? undefined : await leases.ownerOf(`tcp:${port}`);
     if (owner !== undefined && (owner !== request.principal.owner || request.claimant.mustBeFree))

@@ -12,6 +12,8 @@ export interface Tunnel {
   /** The number of the tunnel in OPENs of its session. */
   readonly id: number;
   readonly key: LeaseKey;
+  /** The relay has drawn the name, for this agent or for an earlier one. */
+  readonly isRandom: boolean;
   readonly session: Session;
   /** The owner of the lease (access/principal.ts). */
   readonly owner: string;

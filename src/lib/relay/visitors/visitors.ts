@@ -228,8 +228,8 @@ export class Visitors implements Part {
   /** The rights of principals may have changed: visitors of tunnels that they do not allow any more are reset. */
   recheckRights(): void {
     for (const {visitor} of [...this.#watch.all()]) {
-      const {principal, key} = (visitor as OpenVisitor).tunnel;
-      if (!allowsKey(principal.rights, key)) visitor.cut('NOT_ALLOWED');
+      const {tunnel} = visitor as OpenVisitor;
+      if (!allowsKey(tunnel.principal.rights, tunnel)) visitor.cut('NOT_ALLOWED');
     }
   }
 

@@ -28,6 +28,8 @@ const MOST_STRAYED = 4_096;
 export interface CrewOptions extends Pick<WorkerProcessOptions, 'onMessage' | 'answersFor'> {
   settings: RelaySettings;
   fork: (number: number) => WorkerProcessOptions['child'];
+  /** The key of the relay's random names. */
+  namesKey: Buffer;
   /** Where workers reach each other. */
   peersFolder?: {readonly path: string | undefined};
   /** A worker serves from now on. */
@@ -213,13 +215,14 @@ export class Crew implements Part {
     this.#all.add(worker);
     const {workers} = this.#settings;
     const settings = withoutLog(this.#settings);
-    const {peersFolder} = this.#options;
+    const {namesKey, peersFolder} = this.#options;
     worker.tell({
       type: 'begin',
       number,
       workers,
       settings,
       ticketSecret: this.#ticketSecret,
+      namesKey: namesKey.toString('base64'),
       peersFolder: peersFolder?.path,
     });
     if (this.#door !== undefined) worker.tell({type: 'listening', ...this.#door});

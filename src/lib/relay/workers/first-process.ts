@@ -34,6 +34,7 @@ import type {OpenRelayOptions} from '../relay.js';
 import {RunningRelay} from '../running-relay.js';
 import type {RelaySettings} from '../settings.js';
 import {createRedirect} from '../site/redirect.js';
+import {openNamesKey} from '../tunnels/names-key.js';
 import {TcpPorts} from '../tunnels/tcp-ports.js';
 import {WaitingRoom} from '../visitors/waiting-room.js';
 import {Crew} from './crew.js';
@@ -54,6 +55,7 @@ export async function openFirstProcess(
   const clock = systemClock;
   const log = createLogger('relay', settings.log);
   const events = loggedEvents(settings.log, listeners);
+  const namesKey = await openNamesKey(settings, log);
   const load = new Load();
   const blocked = new Blocked();
   const {domain, reusePort, listenHttp} = settings;
@@ -164,7 +166,7 @@ export async function openFirstProcess(
     for (const worker of crew.workers) tellSessionsTo(worker, owners);
   };
   const crew: Crew = new Crew({
-    ...{settings, clock, log, events, onMessage, peersFolder},
+    ...{settings, clock, log, events, onMessage, namesKey, peersFolder},
     fork: forkWorker,
     answersFor: (worker) => ({
       claim: ({key, owner, claimant}) => desk.claim(worker, key, owner, claimant),

@@ -62,6 +62,8 @@ export interface Begin {
   settings: Omit<RelaySettings, 'log'>;
   /** In base64. */
   ticketSecret: string;
+  /** In base64. */
+  namesKey: string;
   /** Where workers reach each other. */
   peersFolder: string | undefined;
 }

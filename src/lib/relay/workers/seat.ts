@@ -26,6 +26,8 @@ export interface Seat extends WorkerPlace {
   readonly door: Part & {readonly address: HostPort};
   /** The same in all workers: a TLS session resumes although its tunnel has moved to another one. */
   readonly ticketSecret: Buffer;
+  /** The same in all workers: each knows the random names of the others. */
+  readonly namesKey: Buffer;
   readonly leases: LeaseStore;
   readonly elsewhere: Elsewhere;
   readonly limits: SharedLimits;

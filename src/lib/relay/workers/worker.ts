@@ -123,9 +123,11 @@ export class Worker {
     }
   }
 
-  async #begin({number, workers, settings, ticketSecret, peersFolder}: Begin): Promise<void> {
+  async #begin({number, workers, settings, peersFolder, ...secrets}: Begin): Promise<void> {
     this.#number = number;
-    const seat = this.#seat({workers, ticketSecret: Buffer.from(ticketSecret, 'base64'), peersFolder});
+    const ticketSecret = Buffer.from(secrets.ticketSecret, 'base64');
+    const namesKey = Buffer.from(secrets.namesKey, 'base64');
+    const seat = this.#seat({workers, ticketSecret, namesKey, peersFolder});
     const opening = openRelay({...settings, log: this.#log}, {seat});
     this.#opened = opening.catch(() => undefined);
     try {
@@ -143,7 +145,7 @@ export class Worker {
     this.#talk.tell({type: 'stats', stats: this.#stats}, undefined, this.#leave);
   }
 
-  #seat(given: Pick<Seat, 'workers' | 'ticketSecret' | 'peersFolder'>): Seat {
+  #seat(given: Pick<Seat, 'workers' | 'ticketSecret' | 'namesKey' | 'peersFolder'>): Seat {
     const talk = this.#talk;
     const self = this;
     return {

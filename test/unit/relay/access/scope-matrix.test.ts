@@ -1,7 +1,9 @@
 // Scopes × kinds of bind and stream × tokens that are right, wrong, expired, revoked, replaced, or changed while they are in
 // use. Figure 22: what is taken away ends in live sessions within 5 s.
 
+import {rm} from 'node:fs/promises';
 import {connect} from 'node:net';
+import {join} from 'node:path';
 import {performance} from 'node:perf_hooks';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import {type MadeToken, TokenCommands} from '../../../../src/lib/relay/access/token-commands.js';
@@ -15,13 +17,17 @@ import {Scope} from '../../../helpers/scope.js';
 
 const WITHIN_MS = 5_000;
 const KIND_SERVICE = 6;
-const RANDOM = 'abcdefghijklmnopqrstuvwxyz';
+/** In a wish: a name that the relay has drawn before. */
+const DRAWN = 'drawn';
+/** It looks like a random name. */
+const CHOSEN = 'mybankofamericaloginportal';
 /** A few ports that nothing else in the tests uses; the relay offers all. */
 const [PORT, OTHER_PORT] = [23_801, 23_802];
 
 interface World {
   scope: Scope;
   stateDir: string;
+  workers: number;
   relay: RunningRelay;
   tokens: TokenCommands;
   ear: RelayEar;
@@ -34,6 +40,11 @@ async function open(workers: number): Promise<World> {
   const ear = new RelayEar();
   // The registry exists before the relay, so that it asks for tokens.
   await tokens.create({name: 'first', scopes: []});
+  const world = {scope, stateDir, workers, tokens, ear};
+  return {...world, relay: await start(world)};
+}
+
+async function start({scope, stateDir, workers, ear}: Omit<World, 'relay'>): Promise<RunningRelay> {
   const options = {
     domain: 'r1.localhost',
     token: '',
@@ -42,8 +53,7 @@ async function open(workers: number): Promise<World> {
     stateDir,
     workers,
   };
-  const relay = scope.own(await startRunningRelay(options, {listeners: [ear.listen]}));
-  return {scope, stateDir, relay, tokens, ear};
+  return scope.own(await startRunningRelay(options, {listeners: [ear.listen]}));
 }
 
 let names = 0;
@@ -92,6 +102,21 @@ const bound = async (agent: RawAgent, wish: object, request = 1): Promise<Messag
 };
 const outcome = ({type, code}: Message) => (type === 'bound' ? 'bound' : String(code));
 
+const nameOf = ({host}: Message) => String(host).split('.')[0] ?? '';
+
+const unbind = (agent: RawAgent, {tunnel}: Message) =>
+  agent.segment(frameBytes(frame.control, 0, JSON.stringify({type: 'unbind', tunnel})));
+
+/** Lets the relay draw a name, and gives it back. */
+async function draw(agent: RawAgent): Promise<string> {
+  const answer = await bound(agent, {kind: 'tls'}, 99);
+  unbind(agent, answer);
+  return nameOf(answer);
+}
+
+const withDrawn = (wish: object, name: string): object =>
+  Object.fromEntries(Object.entries(wish).map(([key, value]) => [key, value === DRAWN ? name : value]));
+
 /** Opens a stream of kind `service`, and returns `opened` or the code of the refusal. */
 async function opened(agent: RawAgent, service: string, stream: number): Promise<string> {
   const about = Buffer.from(JSON.stringify({service}));
@@ -117,8 +142,8 @@ const BINDS = {
   },
   'a random name': {wish: {kind: 'tls'}, scope: 'name:@random', wrong: ['name:demo', 'name:a*', 'tcp:*']},
   'a random name, by the right to all': {wish: {kind: 'tls'}, scope: 'name:*', wrong: ['domain:*']},
-  'its random name again': {wish: {kind: 'tls', name: RANDOM}, scope: 'name:@random', wrong: ['name:demo']},
-  'a preferred name': {wish: {kind: 'tls', prefer: RANDOM}, scope: 'name:@random', wrong: ['name:demo']},
+  'its random name again': {wish: {kind: 'tls', name: DRAWN}, scope: 'name:@random', wrong: ['name:demo']},
+  'a preferred name': {wish: {kind: 'tls', prefer: DRAWN}, scope: 'name:@random', wrong: ['name:demo']},
   'a port': {wish: {kind: 'tcp', port: PORT}, scope: `tcp:${PORT}`, wrong: [`tcp:${OTHER_PORT}`, 'name:*']},
   'a port of a range': {
     wish: {kind: 'tcp', port: PORT},
@@ -134,6 +159,7 @@ describe('at a relay', () => {
   let world: World;
   /** For each bind: with the right scope, with each wrong one, with none, and with all of them. */
   const made = new Map<string, MadeToken[]>();
+  let drawn = '';
   beforeAll(async () => {
     world = await open(1);
     const rows = Object.entries(BINDS).map(([what, {scope, wrong}]) => ({
@@ -148,6 +174,9 @@ describe('at a relay', () => {
       all.map(() => 'matrix'),
     );
     for (const {what, scopes} of rows) made.set(what, tokens.splice(0, scopes.length));
+    const [{token}] = await make(world, [['name:@random']], ['matrix']);
+    drawn = await draw(await begin(world, token));
+    await world.ear.heard('tunnel-released', 1);
   });
   afterAll(async () => await world.scope[Symbol.asyncDispose]());
 
@@ -156,16 +185,16 @@ describe('at a relay', () => {
       const results: string[] = [];
       for (const {token} of made.get(what) ?? []) {
         const agent = await begin(world, token);
-        const answer = await bound(agent, wish);
+        const answer = await bound(agent, withDrawn(wish, drawn));
+        if (wish.kind === 'tls' && 'prefer' in wish && answer.type === 'bound')
+          expect(nameOf(answer)).toBe(drawn);
         results.push(outcome(answer));
         if ('port' in wish && answer.type === 'bound') expect(answer.port).toBe(PORT);
         if (wish.kind === 'tcp' && answer.type === 'bound' && scope !== 'tcp:*')
           expect(answer.port).toSatisfy((port: number) => port >= 23_800 && port <= 23_899);
         if (answer.type === 'bound') {
           const released = world.ear.all('tunnel-released').length;
-          agent.segment(
-            frameBytes(frame.control, 0, JSON.stringify({type: 'unbind', tunnel: answer.tunnel})),
-          );
+          unbind(agent, answer);
           await world.ear.heard('tunnel-released', released + 1);
         }
         agent.socket.terminate();
@@ -225,6 +254,17 @@ describe('at a relay', () => {
     const {tunnel} = await other.controlMessage('unbound', ({code}) => code === 'NOT_ALLOWED');
     expect(other.controlMessages('bound').find((each) => each.tunnel === tunnel)?.request).toBe(1);
     expect(other.controlMessages('unbound')).toHaveLength(1);
+  });
+
+  test('a chosen name is not a random one, however it looks', async () => {
+    const [{token, record}] = await make(world, [[`name:${CHOSEN}`]]);
+    const agent = await begin(world, token);
+    expect(outcome(await bound(agent, {kind: 'tls', name: CHOSEN}))).toBe('bound');
+    await world.tokens.set(record.id, {scopes: ['name:@random']});
+    await agent.controlMessage('unbound', ({code}) => code === 'NOT_ALLOWED');
+    expect(outcome(await bound(agent, {kind: 'tls', name: CHOSEN}, 2))).toBe('NOT_ALLOWED');
+    const other = await bound(agent, {kind: 'tls', prefer: CHOSEN}, 3);
+    expect([outcome(other), nameOf(other)]).toEqual(['bound', expect.not.stringMatching(CHOSEN)]);
   });
 
   test('a token that was replaced keeps the names of its owner', async () => {
@@ -310,7 +350,8 @@ describe.each([1, 2])('live sessions of a relay of %i processes', (workers) => {
     const losses: Promise<unknown>[] = [];
     for (const {record, wish, agent} of all.narrowed) {
       // Binds of the same name by other owners are refused; they lose nothing.
-      const answer = await bound(agent, wish);
+      const needsName = Object.values(wish).includes(DRAWN);
+      const answer = await bound(agent, needsName ? withDrawn(wish, await draw(agent)) : wish);
       if (answer.type !== 'bound') continue;
       const since = performance.now();
       await world.tokens.set(record.id, {scopes: ['name:still-here']});
@@ -342,6 +383,25 @@ describe.each([1, 2])('live sessions of a relay of %i processes', (workers) => {
     expect(outcome(await bound(agent, {kind: 'tls', name: 'still-here'}, 7))).toBe('bound');
     expect(outcome(await bound(agent, {kind: 'tls', name: 'demo'}, 8))).toBe('NOT_ALLOWED');
     expect(await opened(agent, 'echo', 2)).toBe('opened');
+  });
+
+  test('a random name is given again after a restart, without its lease', async () => {
+    const world = await open(workers);
+    await using _scope = world.scope;
+    const [first, second] = await make(world, [['name:@random'], ['name:@random']], ['ana', 'bo']);
+    const name = await draw(await begin(world, first.token));
+    const {relay, stateDir} = world;
+    await relay.close();
+    await rm(join(stateDir, 'relay', relay.domain, 'leases.json'));
+    const next = {...world, relay: await start(world)};
+    // Each worker knows it.
+    for (let times = 0; times < workers; times += 1) {
+      const agent = await begin(next, first.token);
+      expect(outcome(await bound(agent, {kind: 'tls', name: CHOSEN}))).toBe('NOT_ALLOWED');
+      expect(nameOf(await bound(agent, {kind: 'tls', name}, 2))).toBe(name);
+    }
+    const other = await begin(next, second.token);
+    expect(outcome(await bound(other, {kind: 'tls', name}))).toBe('NAME_TAKEN');
   });
 
   test('a stream that an agent has opened is reset when its token has no rights any more', async () => {

@@ -26,7 +26,7 @@ function setUp() {
   const binds = new Binds({
     ...{tunnels, events, log, clock, maxTunnelsPerAgent: NAMES, maxLeasesPerOwner: 10 * NAMES},
     ...{
-      reserved: {checkKey: () => {}},
+      names: {check: () => {}},
       warningOf: () => undefined,
       onBound: () => {},
       onRestricted: () => {},

@@ -14,6 +14,7 @@ function setUp(fork: () => FakeChild) {
   const up: number[] = [];
   const crew = new Crew({
     settings: {workers: 1} as never,
+    namesKey: Buffer.alloc(32),
     fork: () => fork().asChild,
     onMessage: () => {},
     answersFor: () => ({}) as never,
