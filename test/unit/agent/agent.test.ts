@@ -59,7 +59,7 @@ function relaySide(onStream: StreamHandlers<Opener> = {}) {
     domain: 'r1.localhost',
     software: 'relay',
     tunnels,
-    names: {check: () => {}},
+    names: {check: () => {}, edition: 0},
     streams,
     onBound: () => {},
     onRestricted: () => {},

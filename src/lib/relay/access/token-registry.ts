@@ -1,5 +1,6 @@
 // Verifies the tokens of the registry by the file in the state folder, which commands change while the relay runs.
 
+import {isDeepStrictEqual} from 'node:util';
 import type {Clock, Timer} from '../../core/clock.js';
 import {ERRORS, toTunlError} from '../../core/errors.js';
 import {timingSafeEqual} from '../../core/node-crypto.js';
@@ -247,7 +248,8 @@ export class TokenRegistry implements Verifier {
     if (records === undefined) return;
     this.#isNeeded = true;
     this.#isBlind = false;
-    this.#tokens = new Map(records.map((record) => [record.id, tokenOf(record)]));
+    const before = this.#tokens;
+    this.#tokens = new Map(records.map((record) => [record.id, tokenOf(record, before.get(record.id))]));
     for (const id of this.#usedAt.keys()) if (!this.#tokens.has(id)) this.#usedAt.delete(id);
   }
 
@@ -277,11 +279,13 @@ function passingReason(error: unknown): string | undefined {
   return code === 'TOKENS_UNREADABLE' ? undefined : message;
 }
 
-function tokenOf(record: TokenRecord): Token {
+/** @param before the same token at the last read. Rights that have not changed stay the same object: nobody checks them again. */
+function tokenOf(record: TokenRecord, before: Token | undefined): Token {
   const {hash, scopes, allow, expiresAt, previous} = record;
+  const kept = before && isDeepStrictEqual([before.record.scopes, before.record.allow], [scopes, allow]);
   return {
     record,
-    rights: rightsOf(scopes, allow),
+    rights: kept ? before.rights : rightsOf(scopes, allow),
     hash: Buffer.from(hash, 'base64url'),
     expiresAt: expiresAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(expiresAt),
     previous: previous && {hash: Buffer.from(previous.hash, 'base64url'), until: Date.parse(previous.until)},

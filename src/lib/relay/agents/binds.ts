@@ -43,7 +43,7 @@ export interface Binder {
 
 export interface BindsOptions {
   tunnels: Pick<TunnelTable, 'bind' | 'release'>;
-  names: Pick<TunnelNames, 'check'>;
+  names: Pick<TunnelNames, 'check' | 'edition'>;
   /** Why visitors of a name that agents have just bound may fail. */
   warningOf: (tunnel: Tunnel) => string | undefined;
   /** A tunnel is bound, and its agent knows it: visitors may come. */
@@ -63,6 +63,8 @@ export class Binds {
   #options: BindsOptions;
   /** The limit of binds for each session, by its id. */
   #buckets: TokenBuckets;
+  /** The rights and the reserved names by which all tunnels of a session were checked last. */
+  readonly #checked = new WeakMap<Binder, {rights: Rights; edition: number}>();
   /** Tunnels of sessions that are over. */
   readonly #toRelease: Tunnel[] = [];
   /** How many were released since the last rest. */
@@ -100,11 +102,18 @@ export class Binds {
     this.#releaseSome();
   }
 
-  /** Rights may have changed: the session loses the tunnels that they do not allow any more. */
+  /**
+   * Rights may have changed: the session loses the tunnels that they do not allow any more. Every login of anybody comes here
+   * for all sessions, so those to whom nothing has changed must cost nothing.
+   */
   recheck(binder: Binder): void {
-    const {events} = this.#options;
+    const {events, names} = this.#options;
     const {principal, session} = binder.opener;
     const {owner, tokenId, rights} = principal;
+    const {edition} = names;
+    const last = this.#checked.get(binder);
+    if (last?.rights === rights && last.edition === edition) return;
+    this.#checked.set(binder, {rights, edition});
     for (const [id, tunnel] of [...binder.tunnels]) {
       const refused = this.#refusalOf(tunnel, rights);
       if (refused === undefined) continue;

@@ -1,6 +1,7 @@
 // Names that only an owner may have whose scopes say the name itself: those that visitors take for the operator's, those that
 // the operator adds, and those that look like one of them.
 
+import {isDeepStrictEqual} from 'node:util';
 import {TunlError} from '../../core/errors.js';
 import {matchesGlob} from '../../core/glob.js';
 import {RESERVED} from '../../protocol/names.js';
@@ -16,18 +17,33 @@ export interface ReservedNamesOptions {
   reservedNames: readonly string[];
 }
 
+/** A name of the operator. */
+interface Pattern {
+  readonly text: string;
+  readonly looks: string;
+}
+
 export class ReservedNames {
   /** By what they look like. */
   readonly #words = new Map<string, string>();
-  #patterns: readonly string[] = [];
+  #patterns: readonly Pattern[] = [];
+  #edition = 0;
 
   constructor({domain, reservedNames}: ReservedNamesOptions) {
     for (const name of [...RESERVED, ...ownNames(domain)]) this.#words.set(looksOf(name), name);
     this.reload({reservedNames});
   }
 
+  /** Differs after each change: what was checked before has to be checked again. */
+  get edition(): number {
+    return this.#edition;
+  }
+
   reload({reservedNames}: Pick<ReservedNamesOptions, 'reservedNames'>): void {
-    this.#patterns = reservedNames;
+    const before = this.#patterns.map(({text}) => text);
+    if (isDeepStrictEqual(reservedNames, before)) return;
+    this.#patterns = reservedNames.map((text) => ({text, looks: looksOf(text)}));
+    this.#edition += 1;
   }
 
   /** @throws TunlError NAME_RESERVED when the name needs a scope of its own, and the owner has none. */
@@ -54,8 +70,8 @@ export class ReservedNames {
   #meant(name: string): string | undefined {
     const looks = looksOf(name);
     const pattern = this.#patterns.find(
-      (each) => matchesGlob(each, name) || matchesGlob(looksOf(each), looks),
-    );
+      (each) => matchesGlob(each.text, name) || matchesGlob(each.looks, looks),
+    )?.text;
     if (pattern !== undefined) return pattern.includes('*') ? name : pattern;
     // Two reserved names can look alike.
     return RESERVED.has(name) ? name : this.#words.get(looks);

@@ -42,6 +42,11 @@ export class TunnelNames implements Part {
     this.#random = new RandomNames(key);
   }
 
+  /** Differs when other names are reserved than before. */
+  get edition(): number {
+    return this.#reserved.edition;
+  }
+
   reload(settings: Pick<RelaySettings, 'reservedNames'>): void {
     this.#reserved.reload(settings);
   }

@@ -208,6 +208,28 @@ test('a principal follows its record', async () => {
   expect([principal.ended, changes]).toEqual(['TOKEN_REVOKED', 3]);
 });
 
+test('rights that have not changed stay the same object, whoever logs in', async () => {
+  await using scope = new Scope();
+  const {tokens, open} = await setUp(scope);
+  const {token} = await tokens.create({name: 'a', scopes: ['name:*', 'egress:*'], allow: ['a.test:1']});
+  const registry = await open();
+  const verdict = await registry.check(token);
+  if (!verdict.ok || verdict.principal === undefined) throw new Error('refused');
+  const {principal} = verdict;
+  const same = async (change: Promise<unknown>) => {
+    const before = principal.rights;
+    await change;
+    await registry.look();
+    return principal.rights === before;
+  };
+  expect(await same(tokens.create({name: 'b', scopes: ['name:b']}))).toBe(true);
+  expect(await same(tokens.set('a', {limits: {maxTunnels: 3}}))).toBe(true);
+  expect(await same(tokens.set('a', {allow: ['b.test:1']}))).toBe(false);
+  expect(principal.rights.destinations.rules).toEqual(['b.test:1']);
+  expect(await same(tokens.set('a', {scopes: ['name:a']}))).toBe(false);
+  expect(principal.rights.scopes).toEqual(['name:a']);
+});
+
 describe.each([
   ['empty', ''],
   ['cut off', '{"version":1,"tokens":[{"id":"aaaaaaaaaa"'],

@@ -1,10 +1,11 @@
-// The release of an agent's tunnels when its session ends.
+// The tunnels of an agent when its session ends, and when rights have changed.
 
 import {expect, test} from 'vitest';
 import {createLogger} from '../../../../src/lib/core/logger.js';
 import type {Session} from '../../../../src/lib/mux/session.js';
 import {unlimitedPrincipal} from '../../../../src/lib/relay/access/principal.js';
-import {type Binder, Binds} from '../../../../src/lib/relay/agents/binds.js';
+import {rightsOf} from '../../../../src/lib/relay/access/rights.js';
+import {type Binder, Binds, type BindsOptions} from '../../../../src/lib/relay/agents/binds.js';
 import {MemoryLeases} from '../../../../src/lib/relay/leases/memory-leases.js';
 import {TcpPorts} from '../../../../src/lib/relay/tunnels/tcp-ports.js';
 import {type Tunnel, TunnelTable} from '../../../../src/lib/relay/tunnels/tunnel-table.js';
@@ -12,7 +13,7 @@ import {ManualClock} from '../../../helpers/manual-clock.js';
 
 const NAMES = 100;
 
-function setUp() {
+function setUp(names: BindsOptions['names'] = {check: () => {}, edition: 0}) {
   const clock = new ManualClock();
   const log = createLogger('test', undefined);
   const events = {emit: () => {}};
@@ -26,7 +27,7 @@ function setUp() {
   const binds = new Binds({
     ...{tunnels, events, log, clock, maxTunnelsPerAgent: NAMES, maxLeasesPerOwner: 10 * NAMES},
     ...{
-      names: {check: () => {}},
+      names,
       warningOf: () => undefined,
       onBound: () => {},
       onRestricted: () => {},
@@ -39,11 +40,12 @@ function setUp() {
 /** A session with as many names as it may have. */
 async function member({tunnels}: ReturnType<typeof setUp>, prefix: string) {
   const session = {ended: false, link: {}, sendControl: () => {}};
+  const principal = {...unlimitedPrincipal('token:1')};
   const bound = await Promise.all(
     Array.from({length: NAMES}, (_, at) =>
       tunnels.bind({
         wish: {kind: 'tls', h2: false, name: `${prefix}${at}`},
-        principal: unlimitedPrincipal('token:1'),
+        principal,
         claimant: {},
         addresses: undefined,
         session: session as unknown as Session,
@@ -53,12 +55,15 @@ async function member({tunnels}: ReturnType<typeof setUp>, prefix: string) {
       }),
     ),
   );
-  const binder = {session, tunnels: new Map(bound.map((tunnel): [number, Tunnel] => [tunnel.id, tunnel]))};
+  const binder = {
+    ...{session, opener: {principal, session: prefix}},
+    tunnels: new Map(bound.map((tunnel): [number, Tunnel] => [tunnel.id, tunnel])),
+  } as unknown as Binder;
   const end = () => {
     Object.assign(session, {ended: true, link: undefined});
-    return binder as unknown as Binder;
+    return binder;
   };
-  return {end};
+  return {end, binder, principal};
 }
 
 test('sessions that end together release a few tunnels each millisecond, and none of them has a visitor meanwhile', async () => {
@@ -79,10 +84,11 @@ test('sessions that end together release a few tunnels each millisecond, and non
 test('a session that ends later waits for no rest', async () => {
   const rig = setUp();
   const [first, second] = await Promise.all(['a', 'b'].map((prefix) => member(rig, prefix)));
-  rig.binds.releaseAll(first?.end() as Binder);
+  if (first === undefined || second === undefined) throw new Error('no members');
+  rig.binds.releaseAll(first.end());
   rig.clock.advance(10);
   expect(rig.tunnels.size).toBe(NAMES);
-  rig.binds.releaseAll(second?.end() as Binder);
+  rig.binds.releaseAll(second.end());
   expect(rig.tunnels.size).toBe(NAMES - 32);
 });
 
@@ -94,4 +100,26 @@ test('a name that its owner binds again before the release stays bound', async (
   rig.binds.releaseRest();
   expect(rig.tunnels.size).toBe(NAMES);
   expect(rig.tunnels.named('a7')).toBeDefined();
+});
+
+test('a login of somebody else checks nothing again; other rights, or other reserved names, check every tunnel', async () => {
+  let checks = 0;
+  const names = {
+    edition: 1,
+    check: () => {
+      checks += 1;
+    },
+  };
+  const rig = setUp(names);
+  const {binder, principal} = await member(rig, 'a');
+  const recheck = () => {
+    checks = 0;
+    for (let logins = 0; logins < 10; logins += 1) rig.binds.recheck(binder);
+    return checks;
+  };
+  expect([recheck(), recheck()]).toEqual([NAMES, 0]);
+  Object.assign(principal, {rights: rightsOf(['name:*'])});
+  expect([recheck(), recheck()]).toEqual([NAMES, 0]);
+  names.edition += 1;
+  expect([recheck(), recheck()]).toEqual([NAMES, 0]);
 });

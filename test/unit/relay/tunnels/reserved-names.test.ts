@@ -72,6 +72,15 @@ test('other names of the operator apply after a reload, and the usual ones stay'
   expect(refused).toEqual(['shopping', 'www']);
 });
 
+test('the edition differs when the names do, and only then', () => {
+  const names = new ReservedNames({domain: 'r1.test', reservedNames: ['bank', 'shop*']});
+  const editions = [['bank', 'shop*'], ['bank'], ['bank'], []].map((reservedNames) => {
+    names.reload({reservedNames});
+    return names.edition;
+  });
+  expect(editions).toEqual([1, 2, 2, 3]);
+});
+
 describe('a bind', () => {
   const withScopes = (scopes: string[]): Principal => ({
     ...unlimitedPrincipal('ana'),
