@@ -87,12 +87,8 @@ export class TokenCommands {
       const kept = records.filter((each) => endedAt(each) > now - keepEndedMs(each.kind));
       if (kept.length >= MOST_TOKENS)
         throw new TunlError('OPTION_INVALID', {reason: `There are ${kept.length} tokens already.`});
-      if (kind === AGENT && kept.some((each) => isNamed(each, name))) {
-        throw new TunlError('OPTION_INVALID', {
-          reason: `There is a token ${name} already.`,
-          next: `Give it another name, or replace that one: tunl relay token rotate ${JSON.stringify(name)}`,
-        });
-      }
+      const named = kept.find((each) => isNamed(each, name));
+      if (kind === AGENT && named !== undefined) throw nameInUse(named);
       return [[...kept, record], {token, record}];
     });
   }
@@ -116,6 +112,8 @@ export class TokenCommands {
   async rotate(idOrName: string, keepOldMs = 0): Promise<MadeToken> {
     const now = Date.now();
     return await this.#changeOne(idOrName, (before) => {
+      // The new one would end with the old one.
+      if (stateOf(before) === 'expired') throw new TunlError('OPTION_INVALID', expiredAlready(before));
       const token = newToken(before.kind, before.id);
       const previous = {hash: before.hash, until: new Date(now + keepOldMs).toISOString()};
       const record = {...before, hash: storedHash(token), previous};
@@ -163,6 +161,28 @@ export class TokenCommands {
 
 function isNamed({name, kind, revokedAt}: TokenRecord, wanted: string): boolean {
   return kind === AGENT && name === wanted && revokedAt === undefined;
+}
+
+function nameInUse(record: TokenRecord): TunlError {
+  const {name} = record;
+  if (stateOf(record) === 'expired') {
+    const {reason, next} = expiredAlready(record);
+    return new TunlError('OPTION_INVALID', {
+      reason: `There is a token ${name} already. ${reason}`,
+      next: `Give this one another name. ${next}`,
+    });
+  }
+  return new TunlError('OPTION_INVALID', {
+    reason: `There is a token ${name} already.`,
+    next: `Give it another name, or replace that one: tunl relay token rotate ${JSON.stringify(name)}`,
+  });
+}
+
+function expiredAlready({id}: TokenRecord): {reason: string; next: string} {
+  return {
+    reason: `Token ${id} has expired.`,
+    next: `Give it more time: tunl relay token set ${id} --expires TIME; or free its name: tunl relay token revoke ${id}`,
+  };
 }
 
 function checkScopes(scopes: readonly string[]): string[] {

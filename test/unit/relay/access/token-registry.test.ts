@@ -106,6 +106,33 @@ test('a name is used once, until its token is revoked', async () => {
   expect((await tokens.list()).map(({state}) => state)).toEqual(['revoked', 'active']);
 });
 
+test('a token that has expired is not replaced, and its name is free when it is revoked', async () => {
+  await using scope = new Scope();
+  const {tokens, open, check} = await setUp(scope);
+  const {token, record} = await tokens.create({name: 'ci', scopes: ['name:*'], expiresInMs: 0});
+  const expired = {
+    code: 'OPTION_INVALID',
+    next: expect.stringContaining(`tunl relay token set ${record.id} --expires TIME`),
+  };
+  await expect(tokens.create({name: 'ci', scopes: []})).rejects.toMatchObject({
+    ...expired,
+    message: expect.stringMatching(/already.*has expired/),
+  });
+  for (const which of ['ci', record.id])
+    await expect(tokens.rotate(which)).rejects.toMatchObject({
+      ...expired,
+      message: `Token ${record.id} has expired.`,
+    });
+  await tokens.set(record.id, {expiresInMs: DAY_MS});
+  const next = await tokens.rotate('ci');
+  const registry = await open();
+  expect(await check(registry, next.token)).toMatchObject({ok: true});
+  expect(codeOf(await check(registry, token))).toBe('TOKEN_REVOKED');
+  await tokens.set('ci', {expiresInMs: 0});
+  await tokens.revoke('ci');
+  await tokens.create({name: 'ci', scopes: []});
+});
+
 test.each([
   ['name', {name: 'a\nb', scopes: []}],
   ['owner', {name: 'a', owner: 'key:1', scopes: []}],
