@@ -112,12 +112,14 @@ async function isInside(root: string, path: string, kind: 'file' | 'folder' = 'f
 
 async function give({statusCode, headers, stream}: send.SendResult, response: ServerResponse): Promise<void> {
   const length = Number(headers['Content-Length'] ?? 0);
+  // Empty files too: only the open tells whether the file may be read.
+  if (stream instanceof ReadStream) await once(stream, 'open');
   if (!(stream instanceof ReadStream) || length === 0) {
-    stream.destroy();
+    // A close that fails does not concern the visitor, and must not end the process.
+    stream.on('error', () => {}).destroy();
     response.writeHead(statusCode, headers).end();
     return;
   }
-  await once(stream, 'open');
   response.writeHead(statusCode, {...headers, 'X-Content-Type-Options': 'nosniff'});
   await pipeline(stream, response, {end: false});
   // The file has become shorter: the visitor must not wait for the rest.

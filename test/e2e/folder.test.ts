@@ -2,10 +2,11 @@
 // else.
 
 import {existsSync} from 'node:fs';
-import {mkdir, readdir, symlink, utimes, writeFile} from 'node:fs/promises';
+import {chmod, mkdir, readdir, symlink, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';
-import {run} from '../helpers/child.js';
+import {Child, run} from '../helpers/child.js';
+import {entry} from '../helpers/cli.js';
 import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
 import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
@@ -145,6 +146,21 @@ test('nothing else is served: parents, links that lead out, dotfiles, listings, 
   await writeFile(join(folder, 'sub dir', 'more'), '');
   const {status} = await ask(scope, relay, `${ready.url}/linked`);
   expect(status).toBe(301);
+});
+
+test('a file that may not be read is a 404, empty or not, and the tunnel goes on', async ({scope}) => {
+  const relay = await startRelayProcess(scope);
+  const {folder} = await site(scope);
+  for (const name of ['empty', 'bytes.bin']) await chmod(join(folder, name), 0o000);
+  // Root may read every file.
+  const asUser = process.getuid?.() === 0 ? ['--bounding-set=-dac_override,-dac_read_search', '--'] : ['--'];
+  const words = [...asUser, process.execPath, entry, 'expose', folder, '--json'];
+  const stateDir = await scope.tempDir('state');
+  const child = Child.start(scope, 'setpriv', words, {env: {...relay.env, TUNL_STATE_DIR: stateDir}});
+  const {url} = JSON.parse(await child.line());
+  for (const name of ['empty', 'bytes.bin', 'empty'])
+    expect(await ask(scope, relay, `${url}/${name}`), name).toMatchObject({status: 404, body: '404\n'});
+  expect(await ask(scope, relay, `${url}/`)).toMatchObject({status: 200});
 });
 
 test('it ends with its tunnel and leaves no socket behind', async ({scope}) => {
