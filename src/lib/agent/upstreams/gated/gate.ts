@@ -22,7 +22,8 @@ export interface GateRequest {
 
 /** A right that can end while a visitor uses it. */
 export interface Stay {
-  /** Calls the listener when the right has ended. Returns a function that removes the listener. */
+  readonly isOver: boolean;
+  /** Calls the listener when the right has ended, at once if it has already. Returns a function that removes the listener. */
   onOver(listener: () => void): () => void;
 }
 

@@ -6,6 +6,7 @@ import {isClaim, withForwarded} from './forwarded.js';
 import type {Decision, Gate, GateAddress, GateAnswer, GateRequest, Stay} from './gate.js';
 import {type HeaderList, meansSame, valuesOf, without} from './headers.js';
 import {endToEnd} from './hop-by-hop.js';
+import {linkInvalid} from './private-gate.js';
 import {checkRequest, type RawRequest} from './request-check.js';
 import {withoutGateCookies} from './visitor-cookies.js';
 
@@ -84,7 +85,11 @@ export class Gatehouse {
   /** Asks one gate after the other, without waiting where a gate decides at once. */
   #ask(request: GateRequest, at: number, so: SoFar): Ruling | Promise<Ruling> {
     const gate = this.#gates[at];
-    if (gate === undefined) return {admitted: this.#admit(request, so)};
+    if (gate === undefined) {
+      // A link can end while a later gate checks a password.
+      const isOver = so.stays.some((stay) => stay.isOver);
+      return isOver ? {answer: linkInvalid(request)} : {admitted: this.#admit(request, so)};
+    }
     const next = (decision: Decision): Ruling | Promise<Ruling> => {
       if ('answer' in decision) return decision;
       const {

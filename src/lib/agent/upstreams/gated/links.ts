@@ -77,7 +77,8 @@ export class Link implements Stay {
   }
 
   onOver(listener: () => void): () => void {
-    this.#listeners.add(listener);
+    if (this.#isOver) listener();
+    else this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 

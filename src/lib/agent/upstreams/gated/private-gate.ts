@@ -1,7 +1,7 @@
 // `--private`: who has a link is in. A browser changes it for a cookie, programs send it with each request.
 
 import {refusal} from './answers.js';
-import type {Decision, Gate, GateAddress, GateRequest} from './gate.js';
+import type {Decision, Gate, GateAddress, GateAnswer, GateRequest} from './gate.js';
 import {type HeaderList, queryValues, valuesOf, without, withoutQuery} from './headers.js';
 import {type Link, Links, TOKEN} from './links.js';
 import {VisitorCookies} from './visitor-cookies.js';
@@ -9,6 +9,7 @@ import {VisitorCookies} from './visitor-cookies.js';
 /** The parameter of a link. */
 export const LINK_PARAM = 'tunl';
 const HEADER = 'tunl-access';
+const UNAUTHORIZED = {status: 401, headers: {'www-authenticate': 'Bearer realm="tunl"'}};
 
 export class PrivateGate implements Gate {
   readonly links = new Links();
@@ -73,22 +74,31 @@ function use(link: Link): boolean {
   return true;
 }
 
-function refuse(request: GateRequest, isKnown: boolean): Decision {
-  const about = isKnown
-    ? {
-        code: 'LINK_INVALID' as const,
-        title: 'This link is not valid any more',
-        message: 'It may have expired, have been used, or have been withdrawn. Ask for a new one.',
-      }
-    : {
-        code: 'LINK_NEEDED' as const,
-        title: 'This page is private',
-        message: 'You need the whole link to it, with the part after the question mark.',
-      };
-  return {
-    answer: refusal({status: 401, ...about, headers: {'www-authenticate': 'Bearer realm="tunl"'}}, request),
-  };
-}
+const refuse = (request: GateRequest, isKnown: boolean): Decision => ({
+  answer: isKnown ? linkInvalid(request) : linkNeeded(request),
+});
+
+export const linkInvalid = (request: GateRequest): GateAnswer =>
+  refusal(
+    {
+      ...UNAUTHORIZED,
+      code: 'LINK_INVALID',
+      title: 'This link is not valid any more',
+      message: 'It may have expired, have been used, or have been withdrawn. Ask for a new one.',
+    },
+    request,
+  );
+
+const linkNeeded = (request: GateRequest): GateAnswer =>
+  refusal(
+    {
+      ...UNAUTHORIZED,
+      code: 'LINK_NEEDED',
+      title: 'This page is private',
+      message: 'You need the whole link to it, with the part after the question mark.',
+    },
+    request,
+  );
 
 /** The tokens in the places for them, each at most once. */
 function tokensOf({path, headers}: GateRequest): string[] {

@@ -2,7 +2,9 @@
 
 import {once} from 'node:events';
 import {createServer} from 'node:http';
+import {setImmediate as nextTurn} from 'node:timers/promises';
 import {expect} from 'vitest';
+import {Links} from '../../../../../src/lib/agent/upstreams/gated/links.js';
 import {get, HOST, startGated} from '../../../../helpers/gated.js';
 import type {Scope} from '../../../../helpers/scope.js';
 import {test} from '../../../../helpers/test.js';
@@ -205,4 +207,37 @@ test('a link that expires cuts its visitors off', async ({scope}) => {
   await visitor.hears(/begun/);
   await visitor.closed;
   expect(status(await say(get('/', [`Tunl-Access: ${token}`])))).toBe(401);
+});
+
+test.for<[string, string[]]>([
+  ['a request', []],
+  ['a WebSocket', ['Connection: Upgrade', 'Upgrade: websocket']],
+])(
+  'a link that is revoked while the password is checked lets nobody in: %s',
+  async ([, headers], {scope}) => {
+    const {port, seen} = await mirror(scope);
+    const {visit, gates} = startGated(scope, port, {
+      isPrivate: true,
+      basicAuth: {user: 'guest', password: 'some long password'},
+    });
+    const {id, url} = gates.share({once: true});
+    const visitor = await visit();
+    const login = `Basic ${Buffer.from('guest:some long password').toString('base64')}`;
+    const lines = [`Tunl-Access: ${url.split('tunl=')[1]}`, `Authorization: ${login}`, ...headers];
+    visitor.socket.write(get('/', lines));
+    // The first gate has let the request through, and in the same turn the check of the password began.
+    while (gates.links.find((link) => link.id === id)?.once !== 'used') await nextTurn();
+    gates.revoke(id);
+    expect(status(await visitor.hears(/LINK_INVALID/))).toBe(401);
+    expect(seen).toEqual([]);
+  },
+);
+
+test('a listener for the end of a link that has ended is called', () => {
+  const links = new Links();
+  const {link} = links.add();
+  links.revoke(link.id);
+  const over: string[] = [];
+  link.onOver(() => over.push('late'));
+  expect(over).toEqual(['late']);
 });
