@@ -36,6 +36,22 @@ async function heard(socket: Socket): Promise<{text: string; end: 'end' | 'reset
   return {end: await closed.promise, text: Buffer.concat(pieces).toString()};
 }
 
+const FRAME = {headers: 1, reset: 3, settings: 4};
+/** END_HEADERS and END_STREAM. */
+const WHOLE_REQUEST = 0x5;
+
+/** A frame of HTTP/2 (RFC 9113 §4.1). */
+function frame(
+  type: number,
+  {stream, flags = 0, payload = Buffer.alloc(0)}: {stream: number; flags?: number; payload?: Buffer},
+): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head.set([type, flags], 3);
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+}
+
 test('Chromium shows the page, and the service as soon as it is there', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const {port, url} = await down(scope, relay);
@@ -162,4 +178,26 @@ test('h2: 503, HEAD without a body, and the session ends', async ({scope}) => {
   expect(await cli.event('connection', ({state}) => state === 'refused')).toMatchObject({
     code: 'UPSTREAM_REFUSED',
   });
+});
+
+test('h2: a request that is reset in the same write ends its own connection alone', async ({scope}) => {
+  const relay = await startRelayProcess(scope);
+  const {visit, url} = await down(scope, relay, ['--offline-page', '--h2']);
+  const bold = await visit({alpn: ['h2']});
+  const got = heard(bold);
+  const {host} = new URL(url);
+  // HPACK: GET, / and https by their indexes, and the authority.
+  const payload = Buffer.from([0x82, 0x84, 0x87, 0x41, host.length, ...Buffer.from(host)]);
+  bold.write(
+    Buffer.concat([
+      Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+      frame(FRAME.settings, {stream: 0}),
+      frame(FRAME.headers, {stream: 1, flags: WHOLE_REQUEST, payload}),
+      frame(FRAME.reset, {stream: 1, payload: Buffer.alloc(4)}),
+    ]),
+  );
+  // Behind a gate the connection stays for other requests.
+  if (gate === undefined) await got;
+  const next = await curl(scope, relay.caFile, ['--http2', '--include', url]);
+  expect(next.stdout).toMatch(/^HTTP\/2 50\d/);
 });

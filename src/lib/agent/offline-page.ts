@@ -3,7 +3,7 @@
 // Only visitors that speak HTTP get it: ALPN said so, or their first bytes begin a request. A visitor that waits for the
 // server to speak first is refused after a short time, as it is without a page.
 
-import type {ServerHttp2Session, ServerHttp2Stream} from 'node:http2';
+import type {IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream} from 'node:http2';
 // `duplexPair` is a property, because a missing export would be the error of a Node that is too old: core/node-version.ts.
 import stream, {Duplex} from 'node:stream';
 
@@ -184,11 +184,7 @@ function answerHttp2({onHttp, onLate}: OfflineVisitor): Duplex {
   session.on('error', () => inner.destroy());
   session.on('stream', (stream: ServerHttp2Stream, headers) => {
     stream.on('error', () => {});
-    const {type, body} = bodyFor(headers.accept);
-    const isHead = headers[':method'] === 'HEAD';
-    stream.respond({':status': 503, ...headersFor({type, body})}, {endStream: isHead});
-    // The body of the request is never read: the window bounds it.
-    if (!isHead) stream.end(body);
+    answerStream(stream, headers);
     clearTimeout(timer);
     timer = setTimeout(onLate, LINGER_MS);
     if (!session.closed) session.close();
@@ -202,4 +198,14 @@ function answerHttp2({onHttp, onLate}: OfflineVisitor): Duplex {
   inner.on('error', () => {});
   onHttp();
   return outer;
+}
+
+function answerStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+  // The visitor may have reset it in the read of its request, and Node throws on an answer to a stream that is over.
+  if (stream.destroyed || stream.closed) return;
+  const {type, body} = bodyFor(headers.accept);
+  const isHead = headers[':method'] === 'HEAD';
+  stream.respond({':status': 503, ...headersFor({type, body})}, {endStream: isHead});
+  // The body of the request is never read: the window bounds it.
+  if (!isHead) stream.end(body);
 }
