@@ -24,8 +24,8 @@ export interface AgentLinkOptions extends LinkOptions {
   /** The longest time without a link, ms. */
   mostAwayMs: number;
   events: Pick<AgentEvents, 'onReconnecting' | 'onResumed' | 'onNotice'>;
-  /** Takes streams that the relay opens. */
-  onStream: StreamHandlers;
+  /** Takes streams that the relay opens, in the current session or in a retired one. */
+  onStream: StreamHandlers<Session>;
   bindings: Pick<Bindings, 'hasServed' | 'unanswered' | 'bindAgain' | 'onControl' | 'tunnels'>;
   /** A link is in use; the session has asked for its tunnels. */
   onLinked: () => void;
@@ -60,7 +60,7 @@ export class AgentLink {
       keepForReplay,
       ownStreams,
       sink: {
-        onOpen: (_, stream, about) => offerStream(onStream, stream, about, undefined),
+        onOpen: (session, stream, about) => offerStream(onStream, stream, about, session),
         onControl: (session, payload) => this.#onControl(session, payload),
         onGoaway: (session, message) => this.#onGoaway(session, message),
         onDetached: (session, error) => this.#onDetached(session, error),
@@ -226,7 +226,7 @@ export class AgentLink {
     const resumedStreams = this.sessions.interrupted(session);
     session.attach(link, welcome.received);
     this.#trial.begin(session, resumed !== undefined);
-    if (resumed === undefined) this.#options.bindings.bindAgain();
+    if (resumed === undefined) this.#options.bindings.bindAgain(session);
     this.#options.onLinked();
     if (!isFirst && resumed === undefined) this.#options.onSession?.();
     // If the link broke already, the next one is reported instead.

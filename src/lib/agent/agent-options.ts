@@ -6,6 +6,7 @@ import type {Logger} from '../core/logger.js';
 import type {BlockPool} from '../mux/blocks.js';
 import type {Carrier} from '../mux/carrier.js';
 import type {Identify} from '../mux/handshake.js';
+import type {Session} from '../mux/session.js';
 import type {Stream} from '../mux/stream.js';
 import type {StreamHandlers} from '../mux/stream-kinds.js';
 import type {KIND} from '../protocol/wire.js';
@@ -56,7 +57,7 @@ export interface AgentOptions {
   dial: (signal: AbortSignal, url: string | undefined, session?: SessionPlace) => Promise<Carrier>;
   identify?: Identify;
   /** Handlers for streams that the relay opens, by kind, without visitors' streams. Default: none. */
-  onStream?: Omit<StreamHandlers, typeof KIND.visitor>;
+  onStream?: Omit<StreamHandlers<Session>, typeof KIND.visitor>;
   /** Additions to the first form of the protocol that this agent supports besides those of every agent. */
   features?: readonly string[];
   /** A new session has begun after the first one: the streams of the one before are lost, or end at a relay that shuts down. */

@@ -3,6 +3,7 @@
 
 import {atMost, type Clock, systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
+import type {Session} from '../mux/session.js';
 import type {Stream} from '../mux/stream.js';
 import type {StreamHandler} from '../mux/stream-kinds.js';
 import type {AddressRules, TunnelRequest} from '../protocol/control-messages.js';
@@ -25,7 +26,7 @@ export class Agent {
   readonly #bindings: Bindings;
   readonly #opens: Opens;
   readonly #link: AgentLink;
-  readonly #onStream: {[kind in StreamKind]?: StreamHandler};
+  readonly #onStream: {[kind in StreamKind]?: StreamHandler<Session>};
   /** The clock's timers do not keep the process alive; an agent that waits for its link must. */
   readonly #keepAlive = setInterval(() => {}, 2 ** 30);
   #phase: Phase = {is: 'new'};
@@ -49,7 +50,7 @@ export class Agent {
     });
     this.#onStream = {
       ...options.onStream,
-      [KIND.visitor]: (stream, about) => this.#bindings.onVisitor(stream, about),
+      [KIND.visitor]: (stream, about, session) => this.#bindings.onVisitor(stream, about, session),
     };
     this.#link = new AgentLink({
       ...options,
@@ -115,7 +116,7 @@ export class Agent {
   }
 
   /** From now on `handler` gets the streams of this kind that the relay opens. */
-  take(kind: Exclude<StreamKind, typeof KIND.visitor>, handler: StreamHandler): void {
+  take(kind: Exclude<StreamKind, typeof KIND.visitor>, handler: StreamHandler<Session>): void {
     this.#onStream[kind] = handler;
   }
 

@@ -3,7 +3,9 @@
 
 import {isErrorCode, TunlError} from '../core/errors.js';
 import {randomBytes} from '../core/node-crypto.js';
+import type {Session} from '../mux/session.js';
 import type {Stream} from '../mux/stream.js';
+import {AddressFilter} from '../net/address-filter.js';
 import {
   type AddressRules,
   type AgentMessage,
@@ -48,6 +50,8 @@ export interface BindingsOptions extends RebindsOptions {
 interface Binding {
   /** Replaced by each change. */
   wish: TunnelRequest;
+  /** The rules that have replaced those of the first request: a relay that is shutting down does not get them. */
+  newRules: AddressFilter | undefined;
   owner: BindingOwner;
   /** The relay's number for it in the current session. */
   tunnel: number | undefined;
@@ -71,7 +75,10 @@ export class Bindings {
   #nextRequest = 1;
   readonly #asked = new Map<number, Asked>();
   readonly #all = new Set<Binding>();
-  readonly #byTunnel = new Map<number, Binding>();
+  /** By the number that the relay of the current session has given. */
+  #byTunnel = new Map<number, Binding>();
+  /** The same for each session, because every relay counts from 1, and one that is shutting down still has visitors. */
+  readonly #bySession = new WeakMap<Session, ReadonlyMap<number, Binding>>();
   #hasServed = false;
 
   constructor(options: BindingsOptions) {
@@ -83,7 +90,8 @@ export class Bindings {
 
   add(wish: TunnelRequest, owner: BindingOwner): Promise<Bound> {
     return new Promise((resolve, reject) => {
-      const binding: Binding = {wish, owner, tunnel: undefined, bound: undefined, settle: undefined};
+      const none = {newRules: undefined, tunnel: undefined, bound: undefined, settle: undefined};
+      const binding: Binding = {wish, owner, ...none};
       binding.settle = (result) => {
         binding.settle = undefined;
         if (result instanceof TunlError) {
@@ -97,15 +105,16 @@ export class Bindings {
   }
 
   /** A visitor's stream goes to the tunnel's owner. @throws MalformedMessage */
-  onVisitor(stream: Stream, about: Buffer): void {
+  onVisitor(stream: Stream, about: Buffer, session: Session): void {
     const visitor = parseVisitorOpen(about);
     if (visitor.alpn === PROBE_PROTOCOL) {
       this.#onProbe(stream);
       return;
     }
-    const owner = this.#byTunnel.get(visitor.tunnel)?.owner;
-    if (owner === undefined) stream.refuse('TUNNEL_UNKNOWN');
-    else owner.onVisitor(stream, visitor);
+    const binding = this.#bySession.get(session)?.get(visitor.tunnel);
+    if (binding === undefined || !this.#all.has(binding)) stream.refuse('TUNNEL_UNKNOWN');
+    else if (binding.newRules?.admits(visitor.address) === false) stream.refuse('CANCELLED');
+    else binding.owner.onVisitor(stream, visitor);
   }
 
   /** True when no tunnel is bound yet, and somebody waits for the first answer. */
@@ -128,10 +137,11 @@ export class Bindings {
   }
 
   /** A new session asks for everything again, for exactly the same names and ports. */
-  bindAgain(): void {
+  bindAgain(session: Session): void {
     this.#rebinds.clear();
     this.#asked.clear();
-    this.#byTunnel.clear();
+    this.#byTunnel = new Map();
+    this.#bySession.set(session, this.#byTunnel);
     for (const binding of this.#all) {
       binding.tunnel = undefined;
       this.#ask(binding);
@@ -156,9 +166,11 @@ export class Bindings {
    */
   restrict(owner: BindingOwner, cidr: AddressRules): void {
     if (this.#lacks(FEATURE_CIDR)) throw NO_CIDR();
+    const newRules = new AddressFilter(cidr);
     for (const binding of this.#all) {
       if (binding.owner !== owner) continue;
       binding.wish = {...binding.wish, cidr};
+      binding.newRules = newRules;
       if (binding.tunnel !== undefined) this.#send({type: 'restrict', tunnel: binding.tunnel, cidr});
     }
   }

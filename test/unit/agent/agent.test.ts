@@ -322,6 +322,35 @@ test('a relay that says goodbye: new visitors go to the next one, the old stream
   agent.close();
 });
 
+test('a visitor who still comes by a relay that has said goodbye gets its own tunnel, whose number another one has by then', async () => {
+  const {agent, relay, goodbye} = setUp();
+  await agent.start();
+  const came: string[] = [];
+  const owner = (name: string) => ({
+    ...echo,
+    onVisitor: (stream: Stream) => {
+      came.push(name);
+      echo.onVisitor(stream);
+    },
+  });
+  const [first, demo, last] = [owner('first'), owner('demo'), owner('last')];
+  await agent.bind({kind: 'tls', h2: false, name: 'first'}, first);
+  await agent.bind({kind: 'tls', h2: false, name: 'demo'}, demo);
+  await agent.bind({kind: 'tls', h2: false, name: 'last'}, last);
+  const numberOf = (side: ReturnType<typeof relaySide>, name: string) => side.tunnels.named(name)?.id;
+  const number = numberOf(relay(), 'demo');
+  agent.unbind(first);
+  const {leaving, other} = await goodbye();
+  while (numberOf(other, 'last') === undefined) await turns(1);
+  expect([number, numberOf(other, 'last')]).toEqual([2, 2]);
+  await visit(leaving, 'demo').say('late');
+  await visit(leaving, 'last').say('late, too');
+  expect(came).toEqual(['demo', 'last']);
+  agent.unbind(demo);
+  expect(await visit(leaving, 'demo').over).toBe('TUNNEL_UNKNOWN');
+  agent.close();
+});
+
 test('a relay that says goodbye and names others: the agent tries them first, and prefers them from then on', async () => {
   const clock = new ManualClock();
   const {agent, asked, carriers, relay, replaceRelay, state, told} = setUp({clock});

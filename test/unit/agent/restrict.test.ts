@@ -14,11 +14,16 @@ test.for(['drains', 'has a new session, because the relay of the first one leave
     const relay = new ScriptedRelay();
     relay.features = ['cidr'];
     const tunnel = await scriptedTunnel(scope, relay, await echoUpstream(scope));
-    const visitor = async (address: string) => {
+    const first = relay.session;
+    const come = (address: string) => {
       const opened = new Opened();
-      const stream = relay.session?.open(KIND.visitor, {tunnel: 1, via: 'tls', address, port: 50_000});
+      const stream = first?.open(KIND.visitor, {tunnel: 1, via: 'tls', address, port: 50_000});
       if (stream === undefined) throw new Error('no session');
       opened.onOpen(stream);
+      return opened;
+    };
+    const visitor = async (address: string) => {
+      const opened = come(address);
       await opened.echo('in');
       return opened;
     };
@@ -34,6 +39,10 @@ test.for(['drains', 'has a new session, because the relay of the first one leave
     tunnel.restrict({cidrDeny: ['203.0.113.7']});
     expect((await bad.refused).code).toBe('CANCELLED');
     await good.echo('still in');
+    expect(tunnel.connections).toBe(1);
+    // The relay of the first session may have let in others before it heard of the rules.
+    const late = await come('::ffff:203.0.113.7').refused;
+    expect(late.code).toBe(state === 'drains' ? 'TUNNEL_UNKNOWN' : 'CANCELLED');
     expect(tunnel.connections).toBe(1);
   },
 );
