@@ -2,7 +2,7 @@
 
 import {type HeaderList, tokensOf, without} from './headers.js';
 
-const ONE_HOP: readonly string[] = [
+const ONE_HOP: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
   'proxy-connection',
@@ -10,19 +10,20 @@ const ONE_HOP: readonly string[] = [
   'transfer-encoding',
   'upgrade',
   'http2-settings',
-];
+]);
 
 /** `Connection` may name what only one hop needs; what the message itself needs stays. */
-const NEEDED: readonly string[] = [
+const NEEDED: ReadonlySet<string> = new Set([
   'host',
   'content-length',
   'cookie',
   'authorization',
   'set-cookie',
   'content-type',
-];
+]);
 
 export function endToEnd(headers: HeaderList): string[] {
-  const named = tokensOf(headers, 'connection').filter((name) => !NEEDED.includes(name));
-  return without(headers, (name) => ONE_HOP.includes(name) || named.includes(name));
+  // A set, because a head may have a thousand headers and tens of thousands of names, and no gate has let its visitor in yet.
+  const named = new Set(tokensOf(headers, 'connection'));
+  return without(headers, (name) => ONE_HOP.has(name) || (named.has(name) && !NEEDED.has(name)));
 }
