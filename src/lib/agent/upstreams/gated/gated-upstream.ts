@@ -7,6 +7,7 @@ import stream, {type Duplex} from 'node:stream';
 import type {ListenState, Upstream, UpstreamDial} from '../upstream.js';
 import type {Gatehouse} from './gatehouse.js';
 import {Http1Gate} from './http1-gate.js';
+import {STRANGER_MS} from './http1-visit.js';
 import {UpstreamLine} from './upstream-line.js';
 
 export interface GatedOptions {
@@ -115,10 +116,14 @@ function sniff(inner: Duplex, begin: (isHttp2: boolean) => void): void {
     const head = Buffer.concat(seen);
     const isLike = head.subarray(0, PREFACE.length).equals(PREFACE.subarray(0, head.length));
     if (isLike && head.length < PREFACE.length) return;
+    clearTimeout(silent);
     inner.off('readable', onReadable).off('end', onEnd);
     if (head.length > 0) inner.unshift(head);
     begin(isLike);
   };
   const onEnd = () => inner.destroy();
+  // The visit, which begins then, has a limit of its own.
+  const silent = setTimeout(onEnd, STRANGER_MS).unref();
   inner.on('readable', onReadable).once('end', onEnd);
+  inner.once('close', () => clearTimeout(silent));
 }

@@ -24,7 +24,7 @@ import {Stays} from './stays.js';
 import type {UpstreamLine} from './upstream-line.js';
 
 /** For the first request that is let in, ms. Later the upstream and the relay decide how long a connection may be quiet. */
-const STRANGER_MS = 30_000;
+export const STRANGER_MS = 30_000;
 /** From the end of the last answer until a visitor that still sends is cut off, ms: a reset at once could overtake the answer. */
 const LINGER_MS = 2_000;
 

@@ -16,11 +16,9 @@ import type {GateAnswer} from './gate.js';
 import type {GateVisit} from './gated-upstream.js';
 import type {Admitted, Ruling} from './gatehouse.js';
 import type {HeaderList} from './headers.js';
-import type {VisitContext} from './http1-visit.js';
+import {STRANGER_MS, type VisitContext} from './http1-visit.js';
 import {Stays} from './stays.js';
 
-/** As in http1-visit.ts, ms. */
-const STRANGER_MS = 30_000;
 const MAX_HEADER_BYTES = 64 * 1024;
 const MAX_STREAMS = 128;
 /** A download should not wait for the round trips of the default of 64 KiB. */

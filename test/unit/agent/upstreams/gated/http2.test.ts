@@ -10,7 +10,7 @@ import {
   type IncomingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2';
-import {expect} from 'vitest';
+import {expect, vi} from 'vitest';
 import {badNames} from '../../../../helpers/bad-names.js';
 import {HOST, startGated} from '../../../../helpers/gated.js';
 import type {Scope} from '../../../../helpers/scope.js';
@@ -310,4 +310,23 @@ test('without ALPN the first bytes tell HTTP/2 from HTTP/1', async ({scope}) => 
   expect(await ask(await session(undefined), {'tunl-access': token})).toMatchObject({body: 'h2'});
   expect(await say(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 401 /);
   expect(await say('PRI nonsense\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /);
+});
+
+test('who sends too little to tell has 30 s; a visitor who is in stays', async ({scope}) => {
+  const {session, token, visit} = await setUp(scope, (stream) =>
+    stream.respond({':status': 204}, {endStream: true}),
+  );
+  vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout']});
+  scope.onEnd(() => void vi.useRealTimers());
+  const http = await session(undefined);
+  expect(await ask(http, {'tunl-access': token})).toMatchObject({headers: {':status': 204}});
+  for (const words of ['', 'PRI * HT']) {
+    const {socket, closed} = await visit();
+    if (words !== '') socket.write(words);
+    vi.advanceTimersByTime(29_999);
+    expect(socket.destroyed).toBe(false);
+    vi.advanceTimersByTime(1);
+    await closed;
+  }
+  expect(await ask(http, {'tunl-access': token})).toMatchObject({headers: {':status': 204}});
 });
