@@ -1,6 +1,6 @@
-// The meaning of a refused claim for the agent that asked for the name or port.
+// Why an agent does not get the name or port that it asked for.
 
-import {errorForPeer, type TunlError} from '../../core/errors.js';
+import {errorForPeer, TunlError} from '../../core/errors.js';
 import type {ClaimResult, LeaseKey} from '../leases/lease-store.js';
 
 /** Undefined: another owner has it. @throws TunlError every other reason */
@@ -20,6 +20,9 @@ export function refusedClaim(key: LeaseKey, claim: ClaimResult & {ok: false}): u
       return undefined;
   }
 }
+
+export const blocked = (key: LeaseKey): TunlError =>
+  new TunlError('BLOCKED', {reason: `The operator has blocked ${key.slice(4)}.`});
 
 export const takenOver = (key: LeaseKey): TunlError =>
   errorForPeer('TAKEN_OVER', {reason: `Another agent of the same owner took over ${key.slice(4)}.`});

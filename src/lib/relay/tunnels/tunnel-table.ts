@@ -9,7 +9,7 @@ import {allowsKey, checkKey, portsToChoose} from '../access/tunnel-rights.js';
 import type {RelayEvents} from '../events.js';
 import type {ClaimResult, LeaseKey, LeaseStore} from '../leases/lease-store.js';
 import type {Elsewhere} from './elsewhere.js';
-import {refusedClaim, takenOver} from './refused-claims.js';
+import {blocked, refusedClaim, takenOver} from './refused-claims.js';
 import type {TcpPorts} from './tcp-ports.js';
 import type {BindRequest, Tunnel, TunnelTraffic} from './tunnel.js';
 import {type TunnelName, TunnelNames} from './tunnel-names.js';
@@ -249,8 +249,7 @@ export class TunnelTable {
     side: PublicSide,
     {listen}: {listen?: number} = {},
   ): Promise<Tunnel | undefined> {
-    if (this.#isBlocked(key))
-      throw new TunlError('BLOCKED', {reason: `The operator has blocked ${key.slice(4)}.`});
+    if (this.#isBlocked(key)) throw blocked(key);
     const race = this.#races.get(key) ?? {claims: 0, epoch: 0};
     this.#races.set(key, race);
     race.claims += 1;
@@ -286,8 +285,13 @@ export class TunnelTable {
     }
   }
 
+  /** @throws TunlError BLOCKED when the operator has blocked the key while it was claimed. */
   #put(request: BindRequest, key: LeaseKey, {epoch, takeover}: Granted, side: PublicSide): Tunnel {
-    const {ports, events} = this.#options;
+    const {ports, events, leases} = this.#options;
+    if (this.#isBlocked(key)) {
+      void leases.release(key, epoch).catch(() => {});
+      throw blocked(key);
+    }
     const {sessionName: session, principal} = request;
     const {owner, tokenId} = principal;
     const before = this.#byKey.get(key);

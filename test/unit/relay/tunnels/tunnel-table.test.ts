@@ -51,7 +51,8 @@ function tableOn(
     log = [],
     events = [],
     range = [0, 0],
-  }: {log?: LogRecord[]; events?: RelayEvent[]; range?: [number, number]} = {},
+    blocked = new Set(),
+  }: {log?: LogRecord[]; events?: RelayEvent[]; range?: [number, number]; blocked?: Set<LeaseKey>} = {},
 ) {
   const ports = new TcpPorts({range, host: '127.0.0.1', reusePort: false});
   const tunnels = new TunnelTable({
@@ -62,6 +63,7 @@ function tableOn(
     h2Offered: true,
     leases,
     ports,
+    blocks: {hasName: (key) => blocked.has(key)},
     events: {emit: (event) => void events.push(event)},
     log: createLogger('test', (record) => void log.push(record)),
   });
@@ -191,6 +193,35 @@ test('two agents of one owner that request any port at the same time never get t
     [true, undefined, undefined],
     [false, 'NO_FREE_PORT', undefined],
   ]);
+  ports.closeAll();
+});
+
+test.each<[TunnelRequest, LeaseKey]>([
+  [{kind: 'tls', name: 'demo', h2: false}, 'tls:demo'],
+  [{kind: 'tcp', port: 23_456}, 'tcp:23456'],
+])('what is blocked while an agent asks for it is refused: %j', async (wish, key) => {
+  const store = new SlowStore();
+  const blocked = new Set<LeaseKey>();
+  const events: RelayEvent[] = [];
+  const {tunnels, ports} = tableOn(store, {events, blocked, range: [23_456, 23_456]});
+  const binder = new Binder(tunnels, 'ann', wish);
+  let isOver = false;
+  void binder.answer.then(() => {
+    isOver = true;
+  });
+  // The store has granted the claim, and its answer is under way.
+  while (store.inner.lease(key) === undefined) {
+    store.next(0);
+    await turn();
+  }
+  blocked.add(key);
+  while (!isOver) {
+    store.next(0);
+    await turn();
+  }
+  expect([binder.refused, tunnels.size, events]).toEqual(['BLOCKED', 0, []]);
+  while (store.next(0)) await turn();
+  expect(store.inner.lease(key)?.expiresAt).toBeDefined();
   ports.closeAll();
 });
 
