@@ -190,7 +190,7 @@ test('a job’s login that could not be renewed is tried again, and a refused to
   scope,
 }) => {
   const {asked, source, state, log, idToken: issued} = await setUp(scope);
-  vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout', 'Date']});
+  vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout', 'Date', 'hrtime']});
   scope.onEnd(() => void vi.useRealTimers());
   const exchanges = () => asked.filter((path) => path === '/agent/login').length;
   const fail = (status: number, code: string) =>

@@ -10,7 +10,7 @@ export interface Timer {
 export interface Clock {
   /** Monotonic, ms. It has no relation to the time of day. */
   now(): number;
-  /** Runs `fn` once after `ms`. Does not keep the process alive. */
+  /** Runs `fn` once after `ms`, not earlier by `now()`. Does not keep the process alive. */
   after(ms: number, fn: () => void): Timer;
   /** Runs `fn` when the current input has been processed (setImmediate). */
   soon(fn: () => void): void;
@@ -58,11 +58,17 @@ const LONGEST_TIMER_MS = 2 ** 30;
 export const systemClock: Clock = {
   now: monotonicMs,
   after(ms, fn) {
+    const due = monotonicMs() + ms;
     let handle: NodeJS.Timeout | undefined;
     const wait = (leftMs: number) => {
-      const pieceMs = Math.min(leftMs, LONGEST_TIMER_MS);
-      handle = setTimeout(pieceMs < leftMs ? () => wait(leftMs - pieceMs) : fn, pieceMs);
+      handle = setTimeout(look, Math.min(leftMs, LONGEST_TIMER_MS));
       handle.unref();
+    };
+    // Node counts in whole milliseconds, so a timer may come up to two before its time, and its owner would not look again.
+    const look = () => {
+      const leftMs = due - monotonicMs();
+      if (leftMs > 0) wait(leftMs);
+      else fn();
     };
     wait(ms);
     return {cancel: () => clearTimeout(handle)};

@@ -18,6 +18,18 @@ test.each([1, 1_000, 20 * day, 30 * day, 100 * day])('a wait of %d ms ends then 
   expect(vi.getTimerCount()).toBe(0);
 });
 
+test('a wait ends when its time has passed by the same clock', async () => {
+  vi.useRealTimers();
+  const waits = Array.from({length: 200}, async (_, at) => {
+    await new Promise((resolve) => setTimeout(resolve, at / 4));
+    const ms = 5 + at / 7;
+    const due = systemClock.now() + ms;
+    await new Promise<void>((resolve) => systemClock.after(ms, resolve));
+    return systemClock.now() >= due;
+  });
+  expect(await Promise.all(waits)).not.toContain(false);
+});
+
 test('a wait can be cancelled in each of its pieces', () => {
   const done = vi.fn();
   const timer = systemClock.after(100 * day, done);
