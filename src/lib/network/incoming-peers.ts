@@ -27,6 +27,8 @@ export interface IncomingOptions {
   readonly address: () => string;
   /** The member with this raw key; undefined: it is none. A roster may be on its way. */
   readonly memberOf: (raw: Buffer) => Promise<MemberId | undefined>;
+  /** The member with this address in the newest roster. */
+  readonly current: (address: string) => MemberId | undefined;
   readonly accept: AcceptConnection;
   /** Default: this member takes none. */
   readonly takeFlow?: TakeFlow | undefined;
@@ -110,7 +112,7 @@ export class IncomingPeers {
   }
 
   async #take(duplex: Duplex, path: PeerPath, claimed: string | undefined): Promise<void> {
-    const {key, memberOf, address} = this.#options;
+    const {key, memberOf, current, address} = this.#options;
     let from: MemberId | undefined;
     const accepts = async (raw: Buffer) => {
       from = await memberOf(raw);
@@ -119,7 +121,10 @@ export class IncomingPeers {
     const {socket, begin} = await secureMember(duplex, {key, isAcceptor: true, accepts});
     try {
       const hello = readHello(await readJsonLine(socket, HELLO_MS));
-      if (from === undefined || hello.to !== address() || this.#closed) throw new TunlError('NOT_ALLOWED');
+      // The roster may have changed since its key was checked.
+      const isMember = from !== undefined && current(from.address) !== undefined;
+      if (from === undefined || !isMember || hello.to !== address() || this.#closed)
+        throw new TunlError('NOT_ALLOWED');
       const found = this.#find(from, hello);
       if (found === undefined) {
         refuse(socket, {code: 'NOT_ALLOWED', message: 'The session is not known any more.'});
@@ -146,15 +151,17 @@ export class IncomingPeers {
     const known = this.#sessions.get(place);
     if (known !== undefined) return resumes ? {session: known.session, isNew: false} : undefined;
     if (resumes) return undefined;
-    const {shared, accept, takeFlow = takesNoFlow} = this.#options;
+    const {shared, accept, current, takeFlow = takesNoFlow} = this.#options;
+    // A key may have another name than at the start of its session. One that has left loses the session soon.
+    const now = () => current(from.address) ?? from;
     const session = new PeerSession({
       ...shared,
       id,
       isDialler: false,
-      onConnection: (stream, port) => joinConnection(stream, {from, port, accept, reads: this.#reads}),
+      onConnection: (stream, port) => joinConnection(stream, {from: now(), port, accept, reads: this.#reads}),
       onFlow: (stream, ports) => {
         if (ports.port === ECHO_PORT) this.#echoes.take(stream, from);
-        else takeFlow(stream, from, ports);
+        else takeFlow(stream, now(), ports);
       },
       onDetached: () => {},
       onEnded: () => {

@@ -132,6 +132,7 @@ class OpenMembership implements Membership {
       log: this.#log,
       address: () => this.address,
       memberOf: (raw) => this.#memberOf(raw),
+      current: (address) => this.#peers.at(address),
       accept: (...connection) => this.#accept(...connection),
       takeFlow: options.takeFlow,
     });

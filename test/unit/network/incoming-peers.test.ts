@@ -4,31 +4,57 @@ import {once} from 'node:events';
 import {expect} from 'vitest';
 import {createLogger} from '../../../src/lib/core/logger.js';
 import {BlockPool} from '../../../src/lib/mux/blocks.js';
-import {IncomingPeers} from '../../../src/lib/network/incoming-peers.js';
-import {ephemeralMemberKey} from '../../../src/lib/network/member-key.js';
+import {type IncomingOptions, IncomingPeers} from '../../../src/lib/network/incoming-peers.js';
+import {ephemeralMemberKey, type MemberKey} from '../../../src/lib/network/member-key.js';
 import {secureMember} from '../../../src/lib/network/member-tls.js';
 import type {SharedByPeers} from '../../../src/lib/network/peer-session.js';
 import {socketPair} from '../../helpers/init.js';
 import {test} from '../../helpers/test.js';
 
-test('a member that is refused, sends on and does not leave is cut off', async ({scope}) => {
+const odd = {name: 'odd', address: 'fdaa::2'};
+const HELLO = {to: 'fdaa::1', session: 'ab'.repeat(16), resumes: false, received: 0};
+
+function incomingPeers(more: Partial<IncomingOptions>): {incoming: IncomingPeers; key: MemberKey} {
   const key = ephemeralMemberKey();
   const incoming = new IncomingPeers({
     shared: {pool: new BlockPool()} as SharedByPeers,
     key,
     log: createLogger('network', undefined),
     address: () => 'fdaa::1',
-    memberOf: async () => ({name: 'odd', address: 'fdaa::2'}),
+    memberOf: async () => odd,
+    current: () => odd,
     accept: async () => {
       throw new Error('no connection is expected');
     },
+    ...more,
   });
+  return {incoming, key};
+}
+
+test('a member that leaves the roster between the check of its key and its first line gets no session', async ({
+  scope,
+}) => {
+  const {incoming, key} = incomingPeers({current: () => undefined});
+  const [near, far] = await socketPair(scope);
+  const cutOff = once(near, 'close');
+  const taken = incoming.take(near, 'direct');
+  const {socket} = await secureMember(far, {key, isAcceptor: false, accepts: () => true});
+  socket.on('error', () => {});
+  const answer = once(socket, 'data').then(([piece]) => String(piece));
+  socket.write(`${JSON.stringify(HELLO)}\n`);
+  expect(await Promise.race([answer, cutOff.then(() => 'cut off')])).toBe('cut off');
+  await taken;
+  expect(incoming.outstanding).toEqual({connections: 0, bytes: 0});
+});
+
+test('a member that is refused, sends on and does not leave is cut off', async ({scope}) => {
+  const {incoming, key} = incomingPeers({});
   const [near, far] = await socketPair(scope);
   const cutOff = once(near, 'close');
   void incoming.take(near, 'direct');
   const {socket} = await secureMember(far, {key, isAcceptor: false, accepts: () => true});
   socket.on('error', () => {});
-  const hello = {to: 'fdaa::1', session: 'ab'.repeat(16), resumes: true, received: 0};
+  const hello = {...HELLO, resumes: true};
   const answer = once(socket, 'data');
   socket.write(`${JSON.stringify(hello)}\nmore`);
   expect(String((await answer)[0])).toContain('NOT_ALLOWED');
