@@ -20,30 +20,28 @@ export async function lookAt(
   now: number,
 ): Promise<Seen> {
   const [own, told] = await Promise.all([ownActivity(sandbox), programActivity()]);
-  if (own === undefined && told === undefined) return {reached: 'none'};
+  if (own === undefined && told.reached === 'none') return {reached: 'none'};
   const isNews = ({source}: KeptBy) => source !== 'traffic' || program.activity?.knowsAll !== true;
-  const facts = [...(own ?? []), ...(told ?? [])].filter(isNews);
+  const facts = [...(own ?? []), ...told.facts].filter(isNews);
   const [newest] = facts.sort((a, b) => Number(b.isNow) - Number(a.isNow) || b.at - a.at);
-  return {reached: own === undefined || told === undefined ? 'some' : 'all', keptBy: newest};
+  return {reached: own === undefined || told.reached !== 'all' ? 'some' : 'all', keptBy: newest};
 
-  async function programActivity(): Promise<KeptBy[] | undefined> {
+  /** Each answer counts, also when another one is too long or does not come. */
+  async function programActivity(): Promise<{reached: Seen['reached']; facts: KeptBy[]}> {
     const {activity} = program;
-    if (activity === undefined) return [];
-    try {
-      const answers = await Promise.all(
-        activity.paths.map((path) => askInside(sandbox, port, {path, headers: activity.headers(secret)})),
-      );
-      return answers.flatMap(({status, body}) => {
-        const seen = activity.read(status, body);
-        if (seen === undefined || seen.at === 0) return [];
-        // A clock inside cannot be ahead of the host's: it would keep the session for ever.
-        const at = seen.busy ? now : Math.min(seen.at, now);
-        return [{source: 'program' as const, at, detail: seen.detail, isNow: seen.busy}];
-      });
-    } catch {
-      // A program that hangs is not active; what its visitors send still counts.
-      return undefined;
-    }
+    if (activity === undefined) return {reached: 'all', facts: []};
+    const answers = await Promise.allSettled(
+      activity.paths.map((path) => askInside(sandbox, port, {path, headers: activity.headers(secret)})),
+    );
+    const came = answers.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+    const facts = came.flatMap(({status, body}) => {
+      const seen = activity.read(status, body);
+      if (seen === undefined || seen.at === 0) return [];
+      // A clock inside cannot be ahead of the host's: it would keep the session for ever.
+      const at = seen.busy ? now : Math.min(seen.at, now);
+      return [{source: 'program' as const, at, detail: seen.detail, isNow: seen.busy}];
+    });
+    return {reached: came.length === 0 ? 'none' : came.length < answers.length ? 'some' : 'all', facts};
   }
 }
 

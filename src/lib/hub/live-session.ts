@@ -22,6 +22,7 @@ export class LiveSession {
   readonly #context: LiveContext;
   readonly #stop = new AbortController();
   #settled = Promise.withResolvers<void>();
+  #isSettled = false;
   readonly #over = Promise.withResolvers<void>();
   #sandbox: SandboxControl | undefined;
   #ledger: Ledger;
@@ -98,7 +99,7 @@ export class LiveSession {
     if (this.#isRestarting) return true;
     if (this.record.state !== 'ready' || this.#sandbox === undefined) return false;
     this.#isRestarting = true;
-    this.#settled = Promise.withResolvers<void>();
+    this.#unsettle();
     this.record.restarts = 0;
     // With the id of the old sandbox, so that the next hub knows what it has to end.
     this.#change('queued');
@@ -185,8 +186,10 @@ export class LiveSession {
         if (this.#isDetached) return;
         if (this.#stopReason !== undefined) return this.#finish('stopped', this.#stopReason);
         if (this.#isRestarting) this.#isRestarting = false;
-        else if (!(await this.#startsAgain(end)))
+        else if (!(await this.#startsAgain(end))) {
+          if (this.#stopReason !== undefined) return this.#finish('stopped', this.#stopReason);
           return this.#finish(isForeseen(end) ? 'stopped' : 'failed', end);
+        }
       }
     } catch (error) {
       await this.#fail(error);
@@ -202,7 +205,7 @@ export class LiveSession {
       sandbox = started.sandbox;
     } else {
       this.#sandbox = sandbox;
-      this.#settled.resolve();
+      this.#settle();
     }
     let current: SandboxControl = sandbox;
     for (;;) {
@@ -280,7 +283,7 @@ export class LiveSession {
     this.#ledger = this.#newLedger(record.readyAt);
     this.#change('ready');
     await this.#context.save();
-    this.#settled.resolve();
+    this.#settle();
   }
 
   /** Waits before the next start. False: it does not start again. */
@@ -289,12 +292,22 @@ export class LiveSession {
     const next = nextStart(record, template, {end, now: this.#context.wallNow()});
     if (next === undefined) return false;
     record.restarts = next.restarts;
-    this.#settled = Promise.withResolvers<void>();
+    if (this.#isSettled) this.#unsettle();
     this.#sandbox = undefined;
     record.sandboxId = undefined;
     this.#change('queued');
     await pause(this.#context.clock, next.delayMs, this.#stop.signal);
     return this.#stopReason === undefined && !this.#isDetached;
+  }
+
+  #settle(): void {
+    this.#isSettled = true;
+    this.#settled.resolve();
+  }
+
+  #unsettle(): void {
+    this.#isSettled = false;
+    this.#settled = Promise.withResolvers<void>();
   }
 
   #newLedger(startedAt: number): Ledger {
@@ -318,7 +331,7 @@ export class LiveSession {
     this.#sandbox = undefined;
     this.#context.emit('state');
     void this.#context.save().finally(() => {
-      this.#settled.resolve();
+      this.#settle();
       this.#over.resolve();
     });
   }

@@ -71,6 +71,7 @@ export class Sessions {
       if (same.endsFirst === undefined) return this.#table.viewOf(same.record);
       await orAborted(same.endsFirst, signal);
     }
+    if (this.#isClosed) throw new TunlError('HUB_AWAY', {reason: 'The hub is ending.'});
     // From here to the entry in the queue nothing waits, so requests at the same time cannot pass the limits together.
     if (short !== undefined) throw new TunlError('HUB_FULL', {reason: short});
     const {mostSessions, mostQueued} = this.#options;

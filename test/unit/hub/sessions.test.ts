@@ -456,6 +456,37 @@ test('a program that dies again and again starts three times more', async () => 
   expect(sandboxes.all).toHaveLength(4);
 }, 40_000);
 
+test('who waits for a restart hears of the start that follows a failed one', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled} = await rig(scope, {template: {restart: 'on-failure'}});
+  const {id} = await settled(await sessions.create(ANA, {template: 'web'}));
+  sandboxes.onStart = async (sandbox) => {
+    sandboxes.onStart = (each) => each.listen();
+    sandbox.end({reason: 'exited', code: 1});
+  };
+  sessions.restart(id);
+  expect(await sessions.settled(id, scope.signal)).toMatchObject({state: 'ready'});
+  expect(sandboxes.all).toHaveLength(3);
+});
+
+test('a stop in the pause before the next start is a stop', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled} = await rig(scope, {template: {restart: 'on-failure'}});
+  const {id} = await settled(await sessions.create(ANA, {template: 'web'}));
+  sandboxes.all[0]?.end({reason: 'exited', code: 1});
+  await eventually(() => expect(sessions.view(id)?.state).toBe('queued'));
+  expect(await sessions.stop(id)).toMatchObject({state: 'stopped', end: {reason: 'asked'}});
+});
+
+test('a request that crosses with the end of the hub starts nothing', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes} = await rig(scope);
+  const creating = sessions.create(ANA, {template: 'web'});
+  sessions.close();
+  await expect(creating).rejects.toMatchObject({code: 'HUB_AWAY'});
+  expect(sandboxes.all).toEqual([]);
+});
+
 test('an owner that does not answer keeps no other session waiting', async () => {
   await using scope = new Scope();
   const {sessions, sandboxes, settled, again} = await rig(scope);
@@ -510,6 +541,31 @@ test('the next hub ends sandboxes whose owner does not answer: at a stop, withou
     expect(next.view(silent ?? '')).toMatchObject({state: 'failed'});
   });
   expect(isTerminated(silent)).toBe(true);
+});
+
+test('a kernel that works keeps JupyterLab, also when the list of files is too long', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled, time} = await rig(scope, {
+    template: {program: jupyterProgram(), idleMs: 600_000},
+  });
+  const kernel = {execution_state: 'busy', last_activity: new Date(time.now).toISOString()};
+  const answers: Record<string, string> = {
+    '/api/kernels': JSON.stringify([kernel]),
+    '/api/contents?content=1': ' '.repeat(300_000),
+  };
+  sandboxes.onStart = async (sandbox) => {
+    sandbox.answer = (path) => ({status: 200, body: answers[path] ?? '[]'});
+    await sandbox.listen();
+  };
+  const {id} = await settled(await sessions.create(ANA, {template: 'web'}));
+  for (let looks = 0; looks < 25; looks += 1) {
+    time.now += 60_000;
+    await sessions.look();
+  }
+  expect(sessions.view(id)).toMatchObject({
+    state: 'ready',
+    keptBy: {source: 'program', detail: 'kernel busy'},
+  });
 });
 
 test('the bytes of an open page keep no JupyterLab, and a saved file or a terminal does', async () => {
