@@ -205,6 +205,14 @@ test('a member that never comes', async ({scope}) => {
   expect(stderr).toContain('CLUSTER_INCOMPLETE');
 });
 
+test('a member whose network is not ready in time', async ({scope}) => {
+  const {code, stderr} = await (
+    await member(scope, [newName(), '--size', '1', '--join-timeout', '1ms', ...shell('true')])
+  ).finished();
+  expect(code).toBe(4);
+  expect(stderr).toContain('CLUSTER_INCOMPLETE');
+});
+
 test('a token is for the clusters in its scopes', async ({scope}) => {
   const name = newName();
   const {stdout} = await runCli(

@@ -211,7 +211,11 @@ export class JoinedCluster {
         const plan = await meeting.plan(signal);
         const {facts, rank} = this.#factsOf(plan, meeting, membership);
         Object.assign(at, {step: 'network', plan});
-        const seal = await this.#seal(facts, rank, membership, signal);
+        const seal = await this.#seal(facts, rank, membership, signal).catch((error: unknown) => {
+          // A seal says only that it was aborted.
+          signal.throwIfAborted();
+          throw error;
+        });
         at.step = 'ready';
         try {
           if (!(await meeting.ready(plan, signal))) continue;
