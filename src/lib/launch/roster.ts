@@ -16,8 +16,8 @@ import {keepFresh, lifeOf, thisProcess} from './process-record.js';
 
 const FOLDER = 'background';
 const ID = /^[a-z2-9]{6}$/;
-/** Longer than the start of a tunnel takes: an older log without a tunnel belongs to none. */
-const STALE_LOG_MS = 600_000;
+/** Longer than the start of a tunnel takes: older files without an entry belong to none. */
+const STALE_START_MS = 600_000;
 /** How long the log and the reason of an end are kept. */
 const KEPT_MS = 7 * 86_400_000;
 /** A script that starts tunnels all day must not fill the disk: only the newest ended ones are kept. */
@@ -166,15 +166,23 @@ export class Roster {
     return names.filter((name) => name.startsWith(`${id}.`));
   }
 
+  /** When a file of this id was last changed. 0: all have been removed or renamed. */
+  async #newestOf(id: string): Promise<number> {
+    const names = await this.#files(id);
+    return Math.max(0, ...(await Promise.all(names.map((name) => touchedAt(join(this.#folder, name))))));
+  }
+
   /** Undefined: it no longer exists. */
   async #look(id: string): Promise<Listed | undefined> {
     const path = this.#path(id);
     const entry = await readEntry(path, id);
     const [entryAt, logAt] = await Promise.all([touchedAt(path), touchedAt(this.logPath(id))]);
     if (entry === undefined) {
-      // A log alone may belong to a tunnel that is starting; an unreadable entry is kept as long as an end.
-      const isOld = entryAt === 0 ? Date.now() - logAt > STALE_LOG_MS : Date.now() - entryAt > KEPT_MS;
-      if (isOld) await this.remove(id);
+      // A tunnel that is starting may have a log, a draft or a socket; an unreadable entry is kept as long as an end.
+      const newest = await this.#newestOf(id);
+      const keptMs = entryAt === 0 ? STALE_START_MS : KEPT_MS;
+      // 0: a draft that has become the entry meanwhile.
+      if (newest !== 0 && Date.now() - newest > keptMs) await this.remove(id);
       return undefined;
     }
     const life = entry.end === undefined ? await lifeOf(recordOf(entry), entryAt) : 'ended';

@@ -80,6 +80,21 @@ setInterval(() => {}, 1e6);
   return {child, said: JSON.parse((await child.line((line) => line.startsWith('said '))).slice(5)) as string};
 }
 
+test.for(['json.0f8fad5b-d9cb-469f-a165-70867728950e', 'json.draft', 'sock', 'log'])(
+  'a young ID.%s alone belongs to a tunnel that is starting; an old one is removed',
+  async (ending, {scope}) => {
+    const stateDir = await scope.tempDir('state');
+    const roster = new Roster(stateDir);
+    await roster.prepare();
+    const pathOf = (id: string) => join(stateDir, 'background', `${id}.${ending}`);
+    const [young, old] = [pathOf('aaaaaa'), pathOf('bbbbbb')];
+    for (const path of [young, old]) await writeFile(path, '', {mode: 0o600});
+    await utimes(old, 1, 1);
+    expect(await roster.all()).toEqual([]);
+    expect([existsSync(young), existsSync(old)]).toEqual([true, false]);
+  },
+);
+
 describe.runIf(process.getuid?.() === 0)('a state folder shared by two containers', () => {
   test('neither removes the run folders of the other', async ({scope}) => {
     const stateDir = await scope.tempDir('state');
