@@ -1,7 +1,9 @@
 // `tunl terminal` in Chromium, on a machine without gotty and ttyd: one shell, whatever happens to the pages.
+import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
 import {readFile, writeFile} from 'node:fs/promises';
 import {Agent} from 'node:https';
+import {connect} from 'node:net';
 import {join} from 'node:path';
 import type {BrowserContext, Page} from 'playwright-core';
 import {expect} from 'vitest';
@@ -284,6 +286,23 @@ test('when the shell ends the tunnel ends, with its exit code', async ({scope}) 
   const tab = await open(await browserFor(scope, started), started);
   await run(tab, 'exit 3');
   await tab.locator('#status').getByText('The shell has ended (exit code 3).').waitFor();
+  expect((await started.cli.finished()).code).toBe(3);
+});
+
+test('a visitor who was refused and stays connected does not keep it from ending', async ({scope}) => {
+  const started = await start(scope, ['--', '/bin/sh', '-c', 'exit 3']);
+  const {origin, host} = new URL(started.address);
+  const [, port] = /--port\0(\d+)/.exec(commandLine(serverOf(started.cli))) ?? [];
+  const refused = connect({port: Number(port), host: '127.0.0.1', allowHalfOpen: true});
+  scope.onEnd(() => void refused.destroy());
+  refused.on('error', () => {});
+  refused.write('GET /shell HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  await once(refused.resume(), 'end');
+  const authorization = basic(started.login.user, started.login.password);
+  const page = new WebSocket(`ws://127.0.0.1:${port}/shell`, {headers: {authorization, origin, host}});
+  scope.onEnd(() => page.terminate());
+  await once(page, 'open');
+  page.send(JSON.stringify({type: 'size', cols: 80, rows: 24}));
   expect((await started.cli.finished()).code).toBe(3);
 });
 

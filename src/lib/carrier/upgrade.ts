@@ -3,8 +3,9 @@
 import type {IncomingMessage} from 'node:http';
 import type {Socket} from 'node:net';
 import type {Duplex} from 'node:stream';
-import {type Clock, systemClock} from '../core/clock.js';
+import type {Clock} from '../core/clock.js';
 import {ERRORS, type ErrorCode} from '../core/errors.js';
+import {endWith} from '../net/end-with.js';
 import {acceptFor, isWebSocketKey, judgeSubprotocols, listOf, SUBPROTOCOL} from './handshake.js';
 import {type CarrierTuning, WebSocketCarrier} from './ws-carrier.js';
 
@@ -19,9 +20,6 @@ const REASONS: Readonly<Record<number, string>> = {
   429: 'Too Many Requests',
   503: 'Service Unavailable',
 };
-
-/** How long the peer of a refused upgrade may take to read the answer, ms. */
-const LINGER_MS = 2_000;
 
 export interface UpgradeRefusal {
   status: number;
@@ -121,12 +119,8 @@ export function refuseUpgrade(socket: Duplex, status: number, options: RefuseOpt
     ...(retryAfterMs !== undefined && {'Retry-After': String(Math.ceil(retryAfterMs / 1000))}),
     ...options.headers,
   };
-  const timer = (options.clock ?? systemClock).after(LINGER_MS, () => socket.destroy());
-  socket.on('error', () => {});
-  socket.once('close', () => timer.cancel());
-  // Later bytes of the peer are discarded: unread bytes at the close would reset the link and lose the answer.
-  socket.on('data', () => {});
-  socket.end(`HTTP/1.1 ${status} ${REASONS[status] ?? 'Refused'}\r\n${headerLines(headers)}\r\n${body}`);
+  const head = `HTTP/1.1 ${status} ${REASONS[status] ?? 'Refused'}\r\n${headerLines(headers)}\r\n`;
+  endWith(socket, head + body, options.clock);
 }
 
 function headerLines(headers: Record<string, string>): string {

@@ -5,6 +5,7 @@
 import type {IncomingMessage} from 'node:http';
 import {connect, type Socket} from 'node:net';
 import {createServer, request} from '../core/node-http.js';
+import {endWith} from '../net/end-with.js';
 import {PasswordCheck, refusalHead} from './password-check.js';
 
 export interface GateOptions {
@@ -53,7 +54,7 @@ export async function openGate(options: GateOptions): Promise<Gate> {
     socket.on('error', () => socket.destroy());
     const refusal = check.refusal(check.judge(visitor.headers));
     if (refusal) {
-      socket.end(refusalHead(refusal));
+      endWith(socket, refusalHead(refusal));
       return;
     }
     const upstream = connect(options.socketPath, () => {

@@ -1,8 +1,10 @@
 // The web terminal: the page, and a WebSocket for each page that shows the shell. Everything requires the password.
 import type {IncomingMessage} from 'node:http';
+import type {Socket} from 'node:net';
 import type {Duplex} from 'node:stream';
 import {type WebSocket, WebSocketServer} from 'ws';
 import {createServer} from '../../core/node-http.js';
+import {endWith} from '../../net/end-with.js';
 import type {Exit} from '../exit.js';
 import {PasswordCheck, type Refusal, refusalHead} from '../password-check.js';
 
@@ -70,14 +72,20 @@ export async function openWebTerminal(options: WebTerminalOptions): Promise<WebT
         }),
     );
     await Promise.all(all);
-    server.closeAllConnections();
+    // Refused upgrades too, which closeAllConnections leaves open: the process ends with its last connection.
+    for (const connection of connections) connection.destroy();
     end(exit);
   };
 
+  const connections = new Set<Socket>();
+  server.on('connection', (connection) => {
+    connections.add(connection);
+    connection.once('close', () => connections.delete(connection));
+  });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy());
     const refusal = check.refusal(check.judge(request.headers)) ?? refusalOf(request, sockets.clients.size);
-    if (refusal) socket.end(refusalHead(refusal));
+    if (refusal) endWith(socket, refusalHead(refusal));
     else sockets.handleUpgrade(request, socket, head, (page) => attend(page, shell));
   });
 
