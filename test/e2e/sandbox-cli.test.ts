@@ -205,6 +205,17 @@ describe('exec', () => {
     expect(await inBox('no-such-program')).toMatchObject({
       ...{code: 8, stderr: expect.stringContaining('code: SANDBOX_COMMAND')},
     });
+    // Help is asked of the program, unless it comes before it.
+    const help = (...words: string[]) => tunl(scope, stateDir, 'sandbox', 'exec', 'box', ...words);
+    expect(await help('ls', '--help')).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^Usage: .*ls/),
+    });
+    expect(await help('sh', '-c', 'echo "$1"; exit 4', 'sh', '-h')).toMatchObject({code: 4, stdout: '-h\n'});
+    expect(await help('--help')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('tunl sandbox exec'),
+    });
     expect(
       await tunl(scope, stateDir, 'sandbox', 'exec', '--timeout', '200ms', 'box', 'sleep', '60'),
     ).toMatchObject({

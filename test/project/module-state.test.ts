@@ -38,7 +38,7 @@ const SHARED: Readonly<Record<string, {names: readonly string[]; because: string
     because: 'a process has one standard error',
   },
   'src/lib/cli/base-command.ts': {
-    names: ['passesWords', 'sharesStreams', 'spellings'],
+    names: ['passesWords', 'dashesOptional', 'sharesStreams', 'spellings'],
     because: 'each command’s class says it of itself, as with the static fields of oclif',
   },
   'src/lib/network/member-streams.ts': {

@@ -25,6 +25,7 @@ export default class SandboxExec extends BaseCommand {
     ].join('\n'),
   ];
   static override passesWords = true;
+  static override dashesOptional = true;
   static override args = {
     id: string({required: true, ignoreStdin: true, description: 'The ID or name in `tunl sandbox ps`.'}),
   };

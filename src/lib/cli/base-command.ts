@@ -16,6 +16,9 @@ export abstract class BaseCommand extends Command {
   /** True when words after `--` belong to another program. Otherwise such words are an error. */
   static passesWords = false;
 
+  /** True when `--` may be left out before the words for another program. */
+  static dashesOptional = false;
+
   /**
    * True when the standard streams belong to a program that runs in them: events go to stderr, and nothing reads keys or moves.
    */

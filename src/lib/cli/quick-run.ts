@@ -6,9 +6,16 @@ import {join} from 'node:path';
 import {pathToFileURL} from 'node:url';
 import type {Interfaces} from '@oclif/core';
 import type {Command} from '@oclif/core/command';
+import {type Flags, withDashes} from './sandbox/dashes.js';
 
 interface Manifest {
-  commands: Record<string, {relativePath: readonly string[]} | undefined>;
+  commands: Record<string, ManifestCommand | undefined>;
+}
+
+interface ManifestCommand {
+  relativePath: readonly string[];
+  flags: Flags;
+  dashesOptional: boolean;
 }
 
 type CommandClass = (new (words: string[], config: Interfaces.Config) => Command) & {id: string};
@@ -22,13 +29,16 @@ export interface FoundCommand {
 
 /** Undefined for a call for help, when there is no such command, and without a manifest. @param root folder of the package */
 export function findCommand(words: readonly string[], root: string): FoundCommand | undefined {
-  if (wantsHelp(words)) return undefined;
   const commands = readManifest(root)?.commands ?? {};
-  return longestCommand(words, (name) => {
-    const id = name.join(':');
-    const path = Object.hasOwn(commands, id) ? commands[id]?.relativePath : undefined;
+  const named = (id: string) => (Object.hasOwn(commands, id) ? commands[id] : undefined);
+  const found = longestCommand(words, (name) => {
+    const path = named(name.join(':'))?.relativePath;
     return path && join(root, ...path);
   });
+  if (found === undefined) return undefined;
+  const {dashesOptional = false, flags = {}} = named(found.id) ?? {};
+  // In `sandbox exec box ls --help` the help is that of `ls`.
+  return wantsHelp(dashesOptional ? withDashes(found.rest, flags) : found.rest) ? undefined : found;
 }
 
 /** The longest name at the beginning: `relay start` before `relay`. @param fileOf undefined when there is no such command */

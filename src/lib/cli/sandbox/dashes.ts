@@ -5,16 +5,17 @@ interface Flag {
   readonly char?: string | undefined;
 }
 
+export type Flags = Readonly<Record<string, Flag>>;
+
 /** The words with `--` before the command, if it was left out. @param flags of the command itself; all others have no value */
-export function withDashes(words: readonly string[], flags: Readonly<Record<string, Flag>>): string[] {
+export function withDashes(words: readonly string[], flags: Flags): string[] {
   for (let at = 0; at < words.length; at += 1) {
     const word = words[at] ?? '';
     if (word === '--') return [...words];
     if (!word.startsWith('-') || word === '-') {
       const rest = words.slice(at + 1);
-      // Flags of tunl may follow the ID, as with other commands, when the command comes after `--`.
-      const isOwn =
-        rest.length === 0 || rest[0] === '--' || (rest[0]?.startsWith('-') && rest.includes('--'));
+      // Flags of tunl may follow the ID, as with other commands. No program has a name that begins like one.
+      const isOwn = rest[0] === undefined || rest[0].startsWith('-');
       return isOwn ? [...words] : [...words.slice(0, at + 1), '--', ...rest];
     }
     if (takesNext(word, flags)) at += 1;
@@ -22,7 +23,7 @@ export function withDashes(words: readonly string[], flags: Readonly<Record<stri
   return [...words];
 }
 
-function takesNext(word: string, flags: Readonly<Record<string, Flag>>): boolean {
+function takesNext(word: string, flags: Flags): boolean {
   if (word.includes('=')) return false;
   if (word.startsWith('--')) return word === '--log-level' || flags[word.slice(2)]?.type === 'option';
   return Object.values(flags).some(
