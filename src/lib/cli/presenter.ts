@@ -2,7 +2,7 @@
 
 import {systemClock} from '../core/clock.js';
 import {LOG_LEVELS, type LogLevel, type LogRecord, type LogSink} from '../core/logger.js';
-import {oneLine} from '../core/one-line.js';
+import {forTerminal, oneLine} from '../core/one-line.js';
 import {type CliEvent, isExpendable} from './events.js';
 import {gatherStderr} from './gather-stderr.js';
 import {jsonLogLine} from './json-log.js';
@@ -113,7 +113,7 @@ export class Presenter {
     const line = result(event);
     if (line !== undefined) {
       this.#renderer.settle();
-      if (!this.#json) writeLine(line.split('\t').map(oneLine).join('\t'));
+      if (!this.#json) writeLine(event.type === 'log' ? outputLine(line) : cellsOf(line));
     }
     this.#renderer.event(event, before, this.#state);
   };
@@ -159,6 +159,12 @@ export class Presenter {
     this.#renderer.log(this.#formatLog({level: 'warn', scope: 'cli', message}));
   }
 }
+
+/** Tabs separate the cells of a row. */
+const cellsOf = (line: string): string => line.split('\t').map(oneLine).join('\t');
+
+/** A line of a program keeps its indentation. */
+const outputLine = (line: string): string => forTerminal(line.replace(/\r$/, ''));
 
 /** The presenter for this process. The renderer for terminals is loaded only on a terminal. */
 export async function createPresenter(

@@ -263,6 +263,20 @@ describe('plain', () => {
     ]);
   });
 
+  test('a line of a log keeps its indentation, and cannot change the terminal', async () => {
+    const presenter = await tell({}, []);
+    for (const line of [
+      'Traceback:',
+      '  File "a.py"\r',
+      '\tx\t= 1',
+      '\u001b[31mred\u001b[0m',
+      'a\u001b[2Jb\rc',
+      '',
+    ])
+      presenter.event({type: 'log', id: 'k3f9a2', line});
+    expect(out).toBe('Traceback:\n  File "a.py"\n\tx\t= 1\nred\nab c\n\n');
+  });
+
   test('text from a peer cannot move the cursor or forge a line', async () => {
     await tell({}, [{type: 'notice', code: 'BIND_REFUSED', message: 'a\u001b[2Jb\nerror: forged'}]);
     expect(untimed(err)).toBe('warning: a [2Jb error: forged\n');
