@@ -29,7 +29,9 @@ export default class Stop extends BaseCommand {
         next: '`tunl list` shows the IDs.',
       });
     const roster = new Roster(stateDir());
-    const tunnels = args.id === undefined ? await roster.living() : [await roster.get(args.id)];
+    // One in a terminal ends with its terminal, or by its ID.
+    const inBackground = async () => (await roster.living()).filter(({foreground}) => !foreground);
+    const tunnels = args.id === undefined ? await inBackground() : [await roster.get(args.id)];
     const ends = await Promise.allSettled(
       tunnels.map(async (tunnel) => {
         await roster.stop(tunnel, flags.reason);

@@ -39,6 +39,8 @@ test.for(['in a terminal', 'in the background'] as const)('%s', async (where, {s
   const [listed] = (await tunl('list')).events;
   expect(listed).toMatchObject({type: 'tunnel', address: ready.link, state: 'running'});
   expect(listed !== undefined && 'foreground' in listed).toBe(where === 'in a terminal');
+  // A script that ends what it started in the background does not reach into terminals.
+  if (where === 'in a terminal') expect(await tunl('stop', '--all')).toMatchObject({code: 0, events: []});
 
   const {events: made} = await tunl('share', 'demo', '--expires', '1h', '--for', 'ana@example.com');
   const shared = made[0];
