@@ -16,6 +16,7 @@ import {test} from '../helpers/test.js';
 import {Screen} from '../helpers/tmux.js';
 import {httpUpstream} from '../helpers/upstreams.js';
 import {curl} from '../helpers/visitors.js';
+import {parseEvent} from '../project/event-schema.js';
 
 /** A user without an entry in the user database. */
 const NOBODY = ['--reuid', '12345', '--regid', '12345', '--clear-groups', '--'];
@@ -68,24 +69,23 @@ test.for(['nohup node', 'setsid node'])('%s … & outlives its terminal', async 
   ]);
 });
 
-/** `expose -- PROGRAM` as process 1 of a container, and a function that sends a signal to process 1. */
-async function asProcessOne(scope: Scope, source: string, node: readonly string[] = []) {
+/** `expose --json WORDS` as process 1 of a container, and a function that sends a signal to process 1. */
+async function inContainer(scope: Scope, words: readonly string[], node: readonly string[] = []) {
   const relay = await startRelayProcess(scope);
   const stateDir = await scope.tempDir('state');
+  const env = {...relay.env, TUNL_STATE_DIR: stateDir, HOME: stateDir};
+  const tunl = [process.execPath, ...node, entry, 'expose', '--json', ...words];
+  const child = Child.start(scope, 'unshare', ['-pf', '--mount-proc', '--kill-child', ...tunl], {env});
+  const ready = JSON.parse(await child.line());
+  expect(ready, child.stderr).toMatchObject({type: 'ready'});
+  const pid = Number((await run(scope, 'pgrep', ['-P', String(child.pid)])).stdout);
+  return {child, ready, relay, env, pid, signal: (name: NodeJS.Signals) => process.kill(pid, name)};
+}
+
+/** The same with a program. */
+async function asProcessOne(scope: Scope, source: string, node?: readonly string[]) {
   const program = await fakeProgram(scope, source);
-  const words = ['expose', '--json', '--', process.execPath, program, '{port}'];
-  const child = Child.start(
-    scope,
-    'unshare',
-    ['-pf', '--mount-proc', '--kill-child', process.execPath, ...node, entry, ...words],
-    {env: {...relay.env, TUNL_STATE_DIR: stateDir, HOME: stateDir}},
-  );
-  expect(JSON.parse(await child.line()), child.stderr).toMatchObject({type: 'ready'});
-  const signal = async (name: NodeJS.Signals) => {
-    const {stdout} = await run(scope, 'pgrep', ['-P', String(child.pid)]);
-    process.kill(Number(stdout), name);
-  };
-  return {child, signal};
+  return await inContainer(scope, ['--', process.execPath, program, '{port}'], node);
 }
 
 /** Leaves a process without a parent, which ends, and says when it is collected. */
@@ -104,7 +104,7 @@ test('as process 1 it becomes the child of a shell, which leaves no zombies and 
   const {child, signal} = await asProcessOne(scope, ORPHAN);
   await child.saidOnStderr(/^collected$/m);
   expect(child.stderr).not.toContain('process 1');
-  await signal('SIGTERM');
+  signal('SIGTERM');
   await until(() => !isAlive(child.pid), 20_000);
   expect(await child.exited).toEqual({code: 0, signal: null});
   expect(JSON.parse(child.lines.at(-1) ?? '')).toMatchObject({type: 'closed'});
@@ -143,9 +143,27 @@ test('as process 1 with a Node that cannot become a shell, it warns of zombies a
   const {child, signal} = await asProcessOne(scope, 'await listen(Number(argv[0]));', ['--import', old]);
   expect(child.stderr).toContain('tunl is process 1 here');
   expect(child.stderr).toContain('--init');
-  await signal('SIGTERM');
+  signal('SIGTERM');
   await until(() => !isAlive(child.pid), 20_000);
   expect(JSON.parse(child.lines.at(-1) ?? '')).toMatchObject({type: 'closed'});
+});
+
+test('as process 1 a private tunnel is found by other commands in its container', async ({scope}) => {
+  const {port} = await httpUpstream(scope);
+  const {ready, pid, relay, env, signal, child} = await inContainer(scope, [`web=${port}`, '--private']);
+  const tunl = async (...args: string[]) => {
+    const inside = ['-t', String(pid), '-p', '-m', process.execPath, entry, ...args, '--json'];
+    const {code, stdout} = await run(scope, 'nsenter', inside, {env});
+    return {code, event: stdout === '' ? undefined : parseEvent(stdout)};
+  };
+  expect((await tunl('list')).event).toMatchObject({pid: 1, address: ready.address, foreground: true});
+  const denied = await tunl('access', 'web', '--cidr-deny', '203.0.113.9');
+  expect(denied).toMatchObject({code: 0, event: {type: 'access', deny: ['203.0.113.9']}});
+  const {event} = await tunl('share', 'web');
+  if (event?.type !== 'shared') throw new Error('no link was made');
+  expect((await curl(scope, relay.caFile, ['-f', event.url])).code).toBe(0);
+  signal('SIGTERM');
+  expect(await child.exited).toMatchObject({code: 0});
 });
 
 test('without HOME and without a user entry: state for this run, said once, and removed', async ({scope}) => {

@@ -93,12 +93,24 @@ export function recordOf({pid, processStart, system}: BackgroundTunnel): Process
 
 function isEntry(value: unknown): value is BackgroundTunnel {
   if (typeof value !== 'object' || value === null) return false;
-  const {id, pid, processStart, system, startedAt, address, command, drainTimeoutMs, end, tunnels} =
-    value as Record<string, unknown>;
+  const {
+    id,
+    pid,
+    processStart,
+    system,
+    startedAt,
+    address,
+    command,
+    drainTimeoutMs,
+    end,
+    tunnels,
+    foreground,
+  } = value as Record<string, unknown>;
   return (
     [id, startedAt, address].every((field) => typeof field === 'string') &&
     isProcessRecord({pid, start: processStart, system}) &&
-    pid !== 1 &&
+    // In a container tunl may be process 1; one in the background never is.
+    (pid !== 1 || foreground === true) &&
     Array.isArray(command) &&
     (drainTimeoutMs === undefined || Number.isFinite(drainTimeoutMs)) &&
     (tunnels === undefined || (Array.isArray(tunnels) && tunnels.every(isListedAddress))) &&
