@@ -86,8 +86,12 @@ const FLAGS: readonly Advice[] = [
     advice: 'A tunnel ends by itself after --expires TIME, as in `--expires 2h`.',
   },
   {
-    words: ['--auth', '--basic-auth', '--basicauth', '--http-auth', '--password', '--oauth'],
-    advice: 'tunl asks visitors of a port for no password: the service behind it has to.',
+    words: ['--auth', '--basicauth', '--http-auth', '--password'],
+    advice: 'Visitors give a password with --basic-auth USER, or need a link with --private.',
+  },
+  {
+    words: ['--oauth'],
+    advice: 'Visitors sign in at an issuer with --oidc ISSUER, or need a link with --private.',
   },
   {
     words: ['--host-header', '--rewrite-host'],
@@ -127,7 +131,7 @@ export function flagAdvice(
 ): string | undefined {
   return FLAGS.find(({words, advice}) => {
     if (!words.includes(flag)) return false;
-    if (name !== 'expose' && (advice.includes('`tunl expose') || advice.includes('of a port'))) return false;
+    if (name !== 'expose' && advice.includes('`tunl expose')) return false;
     const named = advice.replaceAll(/`[^`]*`/g, '').match(/--[a-z][a-z-]*/g) ?? [];
     return named.every((word) => flags.includes(word.slice(2)));
   })?.advice;

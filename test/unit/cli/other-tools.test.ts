@@ -51,7 +51,8 @@ describe('a command of another tool', () => {
 
 describe('a flag of another tool', () => {
   const flags = ['tcp', 'relay', 'token-file', 'subdomain', 'detach', 'expires', 'remote-port', 'local-host'];
-  const expose = {name: 'expose', flags: [...flags, 'log-level', 'json', 'open', 'ca-file']};
+  const visitors = ['private', 'basic-auth', 'oidc'];
+  const expose = {name: 'expose', flags: [...flags, ...visitors, 'log-level', 'json', 'open', 'ca-file']};
 
   test.each([
     ['--to', '--relay URL'],
@@ -69,7 +70,9 @@ describe('a flag of another tool', () => {
     ['-s', '--subdomain'],
     ['--host', '--local-host'],
     ['--authtoken', '--token-file'],
-    ['--basic-auth', 'no password'],
+    ['--auth', '--basic-auth USER'],
+    ['--password', '--private'],
+    ['--oauth', '--oidc ISSUER'],
     ['--host-header', 'changes no header'],
     ['-k', '--ca-file'],
     ['--debug', '--log-level debug'],
