@@ -28,6 +28,11 @@ describe('docs/errors.md', () => {
     expect(rows(/^[A-Z][A-Z0-9_]+$/)).toEqual(expected);
   });
 
+  test('says nothing twice', () => {
+    const firsts = doc.split('\n').flatMap((line) => /^\| ([^|]*[a-z] [^|]*) \|/.exec(line)?.[1] ?? []);
+    expect(firsts.filter((first, at) => firsts.indexOf(first) !== at)).toEqual([]);
+  });
+
   test('has every exit code', () => {
     expect(rows(/^\d+$/).map((line) => Number(line.split('|')[1]))).toEqual(Object.values(EXIT));
   });
