@@ -4,8 +4,9 @@ import {string} from '@oclif/core/args';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {CONNECT_SETTINGS, linkOf, warnOfListening} from '../lib/cli/connect-link.js';
 import {hold} from '../lib/cli/hold.js';
+import {refuseJson} from '../lib/cli/refuse-json.js';
 import {flagsOf} from '../lib/cli/setting-flags.js';
-import {joinStdio, writeLine} from '../lib/cli/stdout.js';
+import {joinStdio} from '../lib/cli/stdout.js';
 import {listenForLink, visitLink} from '../lib/linked-visit.js';
 import {ignoredProxy} from '../lib/visit.js';
 
@@ -29,13 +30,15 @@ export default class Connect extends BaseCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Connect);
+    const {listen} = flags;
+    if (listen === undefined)
+      refuseJson(flags.json, 'The bytes of the connection', 'Give --listen HOST:PORT');
     const warn = (message: string) => this.presenter.log({level: 'warn', scope: 'connect', message});
     const link = await linkOf(args.host, flags['link-file'], {warn});
     const ignored = ignoredProxy(link);
     if (ignored !== undefined) warn(ignored);
     const caFile = flags['ca-file'];
     const to = {link, ...(caFile && {caFile})};
-    const {listen} = flags;
     if (listen === undefined) return await joinStdio(await visitLink(to));
     await hold({
       drainTimeoutMs: 0,
@@ -43,7 +46,7 @@ export default class Connect extends BaseCommand {
       open: async () => {
         const port = await listenForLink({...to, listen, onFailed: ({message}) => warn(message)});
         warnOfListening(port.at, warn);
-        writeLine(`${port.at.host}:${port.at.port}`);
+        this.presenter.event({type: 'connect-port', to: port.to, address: port.address});
         return port;
       },
     });

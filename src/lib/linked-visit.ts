@@ -6,7 +6,7 @@ import type {TLSSocket} from 'node:tls';
 import {resetSocket} from './bytes/reset.js';
 import {systemCode, TunlError} from './core/errors.js';
 import {openingLine, readReply, type StreamReply} from './protocol/stream-link.js';
-import {type HostPort, listenAddress} from './protocol/targets.js';
+import {formatHostPort, type HostPort, listenAddress} from './protocol/targets.js';
 import {listenOn} from './relay/doors/listen.js';
 import {type VisitOptions, visit, visitedPlace} from './visit.js';
 
@@ -111,6 +111,10 @@ export interface LinkedPortOptions extends LinkedVisitOptions {
 
 export interface LinkedPort {
   readonly at: HostPort;
+  /** The same as `HOST:PORT`. */
+  readonly address: string;
+  /** `HOST:PORT` of the tunnel. */
+  readonly to: string;
   /** Resets open connections. */
   close(): Promise<void>;
 }
@@ -141,8 +145,11 @@ export async function listenForLink({listen, onFailed, ...options}: LinkedPortOp
     }
   };
   const at = await listenOn(server, listenAddress(listen), false);
+  const {host, port} = options.link;
   return {
     at,
+    address: formatHostPort(at.host, at.port),
+    to: formatHostPort(host, port),
     close: async () => {
       ends.abort();
       for (const local of open) resetSocket(local);

@@ -13,9 +13,10 @@ import {installed} from '../helpers/launching.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import {test} from '../helpers/test.js';
 import {curl} from '../helpers/visitors.js';
+import {parseEvent} from '../project/event-schema.js';
 
 test('a POST leads to a session of its own; users reach nothing of each other', async ({scope}) => {
-  const {addUser, ask, session, caFile, hub} = await openHub(scope);
+  const {addUser, ask, session, caFile, hub, stateDir} = await openHub(scope);
   const [ana, ben] = [await addUser('ana', 2), await addUser('ben')];
   const first = await ask(ana, '/', ['-d', '']);
   expect(first.status).toBe(303);
@@ -25,14 +26,16 @@ test('a POST leads to a session of its own; users reach nothing of each other', 
   // The file of one session is in no other.
   const {stdout} = await hub(['ps', '--json']);
   const [own] = stdout.split('\n').filter((line) => line.includes('"ana"'));
-  const sandbox = (JSON.parse(own ?? '{}') as {sandbox?: string}).sandbox ?? '';
+  const {id = '', sandbox = ''} = JSON.parse(own ?? '{}') as {id?: string; sandbox?: string};
   const inside = ['sandbox', 'exec', sandbox, '--', 'sh', '-c'];
-  const {stateDir} = (await hub(['ps'])).cli;
   const wrote = await runCli(scope, [...inside, 'echo secret > note && ls'], {stateDir});
   expect(wrote).toMatchObject({code: 0, stdout: expect.stringContaining('note')});
   expect((await curl(scope, caFile, [`${first.location}note`])).stdout).toBe('secret\n');
   expect((await curl(scope, caFile, [other.url ?? ''])).stdout).not.toContain('note');
   expect((await ask(ben, '/v1/sessions')).body).not.toContain(sandbox);
+  const logs = await startCli(scope, ['hub', 'logs', '-f', '--json', id], {stateDir});
+  expect(await logs.event('hub-output', ({text}) => text.includes('GET /note'))).toMatchObject({id});
+  expect(logs.lines.map((line) => parseEvent(line).type)).not.toContain('error');
   // Two are her quota.
   await session(ana);
   expect((await ask(ana, '/', ['-d', ''])).status).toBe(429);

@@ -15,6 +15,7 @@ import {startSshd} from '../helpers/sshd.js';
 import {test} from '../helpers/test.js';
 import {echoUpstream, record} from '../helpers/upstreams.js';
 import {tlsVisitor} from '../helpers/visitors.js';
+import {parseEvent} from '../project/event-schema.js';
 
 let shared: Scope;
 let relay: RelayProcess;
@@ -122,6 +123,22 @@ test('redis behind a local port: several connections, 20,000 commands in one pip
   expect(piped?.stdout).toContain('errors: 0, replies: 20000');
   expect(pongs.map(({stdout}) => stdout)).toEqual(Array(4).fill('PONG\n'));
   expect(await local.cli.stop()).toMatchObject({code: 0});
+});
+
+test('--json has an event for the port, and is refused beside the bytes of a connection', async ({scope}) => {
+  const {linkFile, at, token} = await exposed(scope, await echoUpstream(scope));
+  const words = ['connect', '--link-file', linkFile, '--json'];
+  const local = await startCli(scope, [...words, '--listen', '[::1]:0'], {env: relay.env});
+  const event = parseEvent(await local.line());
+  expect(event).toEqual({
+    type: 'connect-port',
+    to: `${at.host}:${at.port}`,
+    address: expect.stringMatching(/^\[::1\]:\d+$/),
+  });
+  await local.stop();
+  expect(local.stdout).not.toContain(token);
+  const {code, cli} = await runCli(scope, words, {env: relay.env});
+  expect([code, cli.error?.code, cli.error?.next]).toEqual([2, 'USAGE', expect.stringContaining('--listen')]);
 });
 
 test('half-closes and resets pass, in both directions', async ({scope}) => {

@@ -144,6 +144,8 @@ test('`relay config` says where each value comes from', async ({scope}) => {
   const json = await runCli(scope, ['relay', 'config', '--json'], {env});
   expect(json.cli.events).toContainEqual({type: 'setting', name: 'token', value: null, secret: 'given'});
   const example = await runCli(scope, ['relay', 'config', '--example']);
+  const asEvents = await runCli(scope, ['relay', 'config', '--example', '--json']);
+  expect(asEvents).toMatchObject({code: 2, cli: {error: {code: 'USAGE'}}});
   await writeFile(config, example.stdout);
   expect((await runCli(scope, ['relay', 'check', config])).code).toBe(0);
 });

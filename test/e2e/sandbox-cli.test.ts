@@ -347,6 +347,8 @@ describe('cp', () => {
     expect(existsSync(at('back/empty'))).toBe(true);
     const out = await cp('box:/tmp/run.sh', '-');
     expect(out.stdout).toBe('#!/bin/sh\necho ran\n');
+    const events = await runCli(scope, ['sandbox', 'cp', '--json', 'box:/tmp/run.sh', '-'], {stateDir});
+    expect(events).toMatchObject({code: 2, cli: {error: {code: 'USAGE'}}});
     const stdin = await startCli(scope, ['sandbox', 'cp', '-', 'box:/tmp/new'], {stateDir, stdin: true});
     stdin.stdin.end('piped');
     expect(await stdin.finished()).toMatchObject({code: 0});

@@ -219,6 +219,7 @@ export const eventSchemas = {
     allow: v.array(text),
     deny: v.array(text),
   }),
+  'connect-port': v.strictObject({type: v.literal('connect-port'), to: text, address: text}),
   removed: v.strictObject({type: v.literal('removed'), id: text, tunnel: text, address: text}),
   ended: v.strictObject({type: v.literal('ended'), id: text, address: text}),
   device: v.strictObject({
@@ -524,6 +525,7 @@ export const eventSchemas = {
       }),
     ),
   }),
+  'hub-output': v.strictObject({type: v.literal('hub-output'), id: text, text}),
   'hub-user': v.strictObject({
     type: v.literal('hub-user'),
     state: v.picklist(['added', 'listed', 'changed', 'removed', 'forgotten', 'token']),
@@ -655,6 +657,7 @@ export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: 
   link: true,
   revoked: true,
   access: true,
+  'connect-port': true,
   ended: true,
   device: true,
   login: true,
@@ -688,6 +691,7 @@ export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: 
   'member-failed': true,
   hub: true,
   'hub-session': true,
+  'hub-output': true,
   'hub-user': true,
   'egress-set': true,
   proxy: true,

@@ -4,6 +4,7 @@ import {boolean} from '@oclif/core/flags';
 import {BaseCommand} from '../../lib/cli/base-command.js';
 import {withoutMistakes} from '../../lib/cli/config/relay-config.js';
 import {settingEvent} from '../../lib/cli/config/shown.js';
+import {refuseJson} from '../../lib/cli/refuse-json.js';
 import {relayConfigFlags} from '../../lib/cli/relay-flags.js';
 import {writeLine} from '../../lib/cli/stdout.js';
 
@@ -26,6 +27,7 @@ export default class RelayConfigCommand extends BaseCommand {
     const {flags} = await this.parse(RelayConfigCommand);
     const {sources, example, ...relayFlags} = flags;
     if (example) {
+      refuseJson(flags.json, 'The lines of the file');
       const {exampleFile} = await import('../../lib/cli/config/reference.js');
       return writeLine(exampleFile().trimEnd());
     }

@@ -2,6 +2,7 @@
 
 import {string} from '@oclif/core/args';
 import {BaseCommand} from '../../lib/cli/base-command.js';
+import {refuseJson} from '../../lib/cli/refuse-json.js';
 import {copyFiles} from '../../lib/cli/sandbox/copy.js';
 import {copyOf} from '../../lib/cli/sandbox/copy-path.js';
 import {findSandbox} from '../../lib/sandbox/open.js';
@@ -22,8 +23,10 @@ export default class SandboxCp extends BaseCommand {
   };
 
   async run(): Promise<void> {
-    const {args} = await this.parse(SandboxCp);
+    const {args, flags} = await this.parse(SandboxCp);
     const copy = copyOf(args.from, args.to);
+    if (!copy.into && copy.local === '-')
+      refuseJson(flags.json, 'The bytes of the file', 'Give the path of a file');
     using sandbox = await findSandbox(copy.sandbox);
     const {presenter} = this;
     const copied = await copyFiles({

@@ -1,4 +1,5 @@
-// The events of commands about tunnels and relays that run already: list, logs, stop, extend, add, remove, access, share.
+// The events of commands about tunnels and relays that run already: list, logs, stop, extend, add, remove, access,
+// share, connect.
 
 import type {ErrorCode} from '../core/errors.js';
 
@@ -141,6 +142,15 @@ export interface LogEvent {
   line: string;
 }
 
+/** `tunl connect --listen`: a port of this machine leads to a tunnel. */
+export interface ConnectPortEvent {
+  type: 'connect-port';
+  /** `host:port` of the tunnel. */
+  to: string;
+  /** `host:port` of this machine. */
+  address: string;
+}
+
 /** `tunl stop`: a tunnel in the background has ended. */
 export interface EndedEvent {
   type: 'ended';
@@ -158,4 +168,5 @@ export type RunningEvent =
   | LinkEvent
   | RevokedEvent
   | AccessEvent
+  | ConnectPortEvent
   | EndedEvent;

@@ -41,6 +41,8 @@ export function result(event: CliEvent): string | undefined {
     case 'shared':
     case 'link':
       return linkResult(event);
+    case 'connect-port':
+      return event.address;
     case 'listening':
       return event.url;
     case 'certificate':
@@ -65,6 +67,7 @@ export function result(event: CliEvent): string | undefined {
       return sandboxResult(event);
     case 'hub':
     case 'hub-session':
+    case 'hub-output':
     case 'hub-user':
       return hubResult(event);
     case 'egress-set':
@@ -189,6 +192,7 @@ function about(event: CliEvent, before: TunnelState): Line[] {
     case 'tunnel':
       return [{tone: 'faint', text: `  ${backgroundState(event)}`}, ...tunnelRows(event)];
     case 'log':
+    case 'connect-port':
       return [];
     case 'device':
     case 'login':
@@ -219,6 +223,7 @@ function about(event: CliEvent, before: TunnelState): Line[] {
       return sandboxLines(event);
     case 'hub':
     case 'hub-session':
+    case 'hub-output':
     case 'hub-user':
       return hubLines(event);
     case 'network':

@@ -37,6 +37,15 @@ export interface HubSessionEvent {
   end?: {reason: SessionEndReason; detail: string; tail: readonly string[]};
 }
 
+/** `tunl hub logs`: output of a session. */
+export interface HubOutputEvent {
+  type: 'hub-output';
+  /** The session. */
+  id: string;
+  /** Cut anywhere between characters. Bytes that are no UTF-8 are replaced. */
+  text: string;
+}
+
 /** `tunl hub user …`: a user, or a new token of one. */
 export interface HubUserEvent {
   type: 'hub-user';
@@ -49,7 +58,7 @@ export interface HubUserEvent {
   token?: string;
 }
 
-export type HubCliEvent = HubEvent | HubSessionEvent | HubUserEvent;
+export type HubCliEvent = HubEvent | HubSessionEvent | HubOutputEvent | HubUserEvent;
 
 const date = (ms: number) => new Date(ms).toISOString();
 

@@ -24,6 +24,8 @@ export function hubResult(event: HubCliEvent): string | undefined {
       return event.url;
     case 'hub-session':
       return sessionRow(event);
+    case 'hub-output':
+      return undefined;
     case 'hub-user':
       return event.token ?? (event.state === 'listed' ? userRow(event) : undefined);
   }
@@ -41,6 +43,8 @@ export function hubLines(event: HubCliEvent): Line[] {
     }
     case 'hub-session':
       return event.end === undefined ? [] : [{tone: 'faint', text: `  ${event.end.detail}`}];
+    case 'hub-output':
+      return [];
     case 'hub-user':
       return userLines(event);
   }
