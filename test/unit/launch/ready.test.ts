@@ -1,12 +1,17 @@
 // Checks of a program, with real listeners: ports, readiness, and the choice of the port.
+import {readFileSync} from 'node:fs';
 import {createServer as createHttpServer} from 'node:http';
 import {createServer, type Socket} from 'node:net';
+import {join} from 'node:path';
 import {describe, expect} from 'vitest';
 import {choosePort, discoverPlaces} from '../../../src/lib/launch/discover.js';
 import {freePort, isTaken, portsInLsof, portsOf} from '../../../src/lib/launch/ports.js';
-import type {Readiness} from '../../../src/lib/launch/program.js';
+import type {Program, Readiness, Site} from '../../../src/lib/launch/program.js';
+import {codeServer} from '../../../src/lib/launch/programs/code-server.js';
+import {jupyter} from '../../../src/lib/launch/programs/jupyter.js';
 import {ask, untilReady} from '../../../src/lib/launch/ready.js';
 import {Child, run} from '../../helpers/child.js';
+import {root} from '../../helpers/launching.js';
 import {test} from '../../helpers/test.js';
 
 const BANNER: Readiness = {kind: 'banner', start: 'SSH-'};
@@ -167,4 +172,21 @@ Promise.all(['127.0.0.1', '::1', '0.0.0.0'].map(open)).then((ports) => console.l
     const {stdout} = await run(scope, 'lsof', args);
     expect(portsInLsof(stdout).sort((a, b) => a - b)).toEqual(ports);
   });
+});
+
+test('docs/programs.md has the checks of the programs', () => {
+  const docs = readFileSync(join(root, 'docs/programs.md'), 'utf8');
+  const rowOf = (heading: string) =>
+    /^\| ready \| (.*) \|$/m.exec(docs.slice(docs.indexOf(`\n## ${heading}\n`)))?.[1];
+  const check = (program: Program, kind: string) => {
+    const ready = program.ready({found: {bin: '', kind}} as Site);
+    if (ready.kind !== 'http') throw new Error('no path is asked');
+    return {path: ready.path, answers: [200, 302].filter((status) => ready.accept(status))};
+  };
+  expect(check(jupyter({token: false}), 'lab')).toEqual({path: '/api', answers: [200]});
+  expect(rowOf('JupyterLab')).toBe('when `GET /api` answers 200');
+  const codes = codeServer({password: 'x'});
+  expect(check(codes, 'code-server')).toEqual({path: '/', answers: [200, 302]});
+  expect(check(codes, 'openvscode-server')).toEqual({path: '/version', answers: [200, 302]});
+  expect(rowOf('code-server')).toBe('when `GET /` (`/version`) answers with 2xx or 3xx');
 });
