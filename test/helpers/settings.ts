@@ -9,11 +9,9 @@ export type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T exten
 
 /** Differences between the defaults in the comments of an options interface and those in the table. */
 export function wrongDefaults(path: string, name: string, table: Table): string[] {
-  const text = readFileSync(`${ROOT}/${path}`, 'utf8');
-  const [source = ''] = text.slice(text.indexOf(`export interface ${name} `)).split('\n}\n');
+  const commentOf = commentsOf(path, name);
   return Object.entries(table).flatMap(([option, {kind, default: otherwise, env}]) => {
-    const comment =
-      new RegExp(`/\\*\\*((?:(?!\\*/)[\\s\\S])*)\\*/\\s+${option}\\?: `).exec(source)?.[1] ?? '';
+    const comment = commentOf(option);
     const shown =
       typeof otherwise === 'number'
         ? otherwise.toLocaleString('en-US')
@@ -25,4 +23,12 @@ export function wrongDefaults(path: string, name: string, table: Table): string[
       .filter((word) => !new RegExp(`Default[^.]*\`?${word.replaceAll('.', '\\.')}\\b`).test(comment))
       .map((word) => `${option}: Default ${word}`);
   });
+}
+
+/** The comment of each option of an options interface; none is an empty text. */
+export function commentsOf(path: string, name: string): (option: string) => string {
+  const text = readFileSync(`${ROOT}/${path}`, 'utf8');
+  const [source = ''] = text.slice(text.indexOf(`export interface ${name} `)).split('\n}\n');
+  return (option) =>
+    new RegExp(`/\\*\\*((?:(?!\\*/)[\\s\\S])*)\\*/\\s+${option}\\?: `).exec(source)?.[1] ?? '';
 }

@@ -42,8 +42,9 @@ export interface ForwardOptions {
   /** With `h2`: ALPN offers `h2, http/1.1`, for an upstream that speaks both on its port. Default false. */
   http1?: boolean;
   /**
-   * Only visitors with a link get in, and each of their HTTP requests is checked: `link` is the first one, `share` makes more.
-   * The upstream sees no token. Not together with `unencrypted`. Default false.
+   * Only visitors with a link get in: `link` is the first one, `share` makes more. Each HTTP request is checked. With
+   * `unencrypted` each connection is: it begins with the link's token (docs/visitors.md), and there is no TCP port. The
+   * upstream sees no token. Default false.
    */
   private?: boolean;
   /** Visitors must give this user name and a password, as HTTP Basic. Not together with `unencrypted`. */
@@ -71,7 +72,7 @@ export interface ForwardOptions {
   forwarded?: boolean;
   /** This name instead of a random one. */
   subdomain?: string;
-  /** This TCP port instead of a random one; only with `unencrypted`. */
+  /** This TCP port instead of a random one; only with `unencrypted`, and without `private`. */
   remotePort?: number;
   /** `https://relay.example.net[:port]`. Default `TUNL_RELAY`; with neither, a relay inside this process. */
   relay?: string;

@@ -73,7 +73,7 @@ export const UPSTREAM_SETTINGS = {
   }),
 };
 
-/** The visitors that may come in, decided for each HTTP request. */
+/** The visitors that may come in. */
 export const GATE_SETTINGS = {
   private: setting(onOff, {
     default: false,
