@@ -6,7 +6,7 @@ import {boolean} from '@oclif/core/flags';
 import {BaseCommand} from '../../lib/cli/base-command.js';
 import type {Presenter} from '../../lib/cli/presenter.js';
 import {TextEvents} from '../../lib/cli/sandbox/text-events.js';
-import {isTerminal, onReaderGone, writeBytes} from '../../lib/cli/stdout.js';
+import {isTerminal, onReaderGone, roomOnStdout, writeBytes} from '../../lib/cli/stdout.js';
 import {forTerminal} from '../../lib/core/one-line.js';
 import {stateDir} from '../../lib/core/state-dir.js';
 import {askHub} from '../../lib/hub/operator.js';
@@ -37,7 +37,10 @@ export default class HubLogs extends BaseCommand {
 
 function asEvents(id: string, {event}: Presenter): (piece: Buffer) => Promise<void> {
   const texts = new TextEvents((_from, text) => event({type: 'hub-output', id, text}));
-  return async (piece) => texts.write('stdout', piece);
+  return async (piece) => {
+    texts.write('stdout', piece);
+    await roomOnStdout();
+  };
 }
 
 /** The operator's terminal must not obey the programs of users. A file gets the bytes as they are. */

@@ -1,7 +1,9 @@
 // Programs that print more than the readers of tunl read: what waits for them in the memory stays little.
 
 import {appendFile} from 'node:fs/promises';
+import {createServer} from 'node:http';
 import {describe, expect} from 'vitest';
+import {takeSockets} from '../../../src/lib/hub/operator.js';
 import {Roster} from '../../../src/lib/launch/roster.js';
 import {keepOutput} from '../../../src/lib/sandbox/kept-output.js';
 import {SandboxRoster} from '../../../src/lib/sandbox/roster.js';
@@ -82,6 +84,35 @@ describe('output as lines waits for the reader of stdout', () => {
       TUNL_STATE_DIR: stateDir,
     });
     expect(stdout.split('\n')).toHaveLength(LINES / 400 + 2);
+    expect(most).toBeLessThan(2 * MiB);
+  });
+
+  test('hub logs --json', async ({scope}) => {
+    const stateDir = await scope.tempDir('state');
+    const hub = createServer((_, response) => response.end(LINE.repeat(LINES)));
+    const {operator} = await takeSockets(stateDir, hub);
+    scope.onEnd(() => {
+      hub.close();
+      operator.release();
+    });
+    // The hub is as slow as a reader, so stdout takes nothing until no more comes.
+    const {most, stdout} = await mostWaiting(
+      scope,
+      `
+      stdout.cork();
+      let before = 0;
+      const look = setInterval(() => {
+        if (before > 0 && stdout.writableLength === before) {
+          clearInterval(look);
+          stdout.uncork();
+        }
+        before = stdout.writableLength;
+      }, 100);
+      await run('hub/logs', '--json', 's_7k2mq4ab');`,
+      {TUNL_STATE_DIR: stateDir},
+    );
+    const texts = stdout.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line).text]));
+    expect(texts.join('')).toBe(LINE.repeat(LINES));
     expect(most).toBeLessThan(2 * MiB);
   });
 
