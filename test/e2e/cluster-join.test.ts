@@ -197,17 +197,12 @@ test('all start again after a failure', async ({scope}) => {
   }
 });
 
-test('a member that never comes', async ({scope}) => {
+test.for([
+  ['a member that never comes', '2', '500ms'],
+  ['a member whose network is not ready in time', '1', '1ms'],
+] as const)('%s', async ([, size, time], {scope}) => {
   const {code, stderr} = await (
-    await member(scope, [newName(), '--size', '2', '--join-timeout', '500ms', ...shell('true')])
-  ).finished();
-  expect(code).toBe(4);
-  expect(stderr).toContain('CLUSTER_INCOMPLETE');
-});
-
-test('a member whose network is not ready in time', async ({scope}) => {
-  const {code, stderr} = await (
-    await member(scope, [newName(), '--size', '1', '--join-timeout', '1ms', ...shell('true')])
+    await member(scope, [newName(), '--size', size, '--join-timeout', time, ...shell('true')])
   ).finished();
   expect(code).toBe(4);
   expect(stderr).toContain('CLUSTER_INCOMPLETE');

@@ -74,7 +74,10 @@ describe('listenForSignals', () => {
     expect(s.leave).not.toHaveBeenCalled();
   });
 
-  test('SIGHUP reloads, unless it means that the terminal is gone', () => {
+  test.each([
+    {usesTerminal: true, after: 'ends', reloads: 1, stops: 1},
+    {usesTerminal: false, after: 'still reloads', reloads: 2, stops: 0},
+  ])('SIGHUP reloads; when the terminal is gone, a process that uses it ($usesTerminal) $after', (about) => {
     const s = signals();
     const [onStop, onReload] = [vi.fn(), vi.fn()];
     let there = true;
@@ -83,14 +86,14 @@ describe('listenForSignals', () => {
       onReload,
       onLeave: () => undefined,
       hasTerminal: () => there,
-      usesTerminal: () => true,
+      usesTerminal: () => about.usesTerminal,
       ...s,
     });
     s.source.emit('SIGHUP');
     expect([onReload.mock.calls.length, onStop.mock.calls.length]).toEqual([1, 0]);
     there = false;
     s.source.emit('SIGHUP');
-    expect([onReload.mock.calls.length, onStop.mock.calls.length]).toEqual([1, 1]);
+    expect([onReload.mock.calls.length, onStop.mock.calls.length]).toEqual([about.reloads, about.stops]);
   });
 
   test('the end of a terminal that the process does not use is ignored', () => {
@@ -113,24 +116,6 @@ describe('listenForSignals', () => {
       s.source.emit('SIGTERM');
       expect(onStop).toHaveBeenCalledOnce();
     }
-  });
-
-  test('SIGHUP reloads after the end of a terminal that the process does not use', () => {
-    const s = signals();
-    const [onStop, onReload] = [vi.fn(), vi.fn()];
-    let there = true;
-    using _listening = listenForSignals({
-      onStop,
-      onReload,
-      onLeave: () => undefined,
-      hasTerminal: () => there,
-      usesTerminal: () => false,
-      ...s,
-    });
-    there = false;
-    s.source.emit('SIGHUP');
-    s.source.emit('SIGHUP');
-    expect([onReload.mock.calls.length, onStop.mock.calls.length]).toEqual([2, 0]);
   });
 
   test('SIGHUP of a process that never had a terminal reloads', () => {
