@@ -44,6 +44,7 @@ export class EncryptedCarrier implements Carrier, CarrierSink {
   readonly #receives: RecordKeys;
   #sink: CarrierSink | undefined;
   #isOpen = true;
+  #isDestroyed = false;
   #isPaused = false;
   #isReading = false;
   /** Chunks that came and are not read, and the place in the first one. More than one only in a pause. */
@@ -123,6 +124,7 @@ export class EncryptedCarrier implements Carrier, CarrierSink {
 
   destroy(error?: Error): void {
     this.#isOpen = false;
+    this.#isDestroyed = true;
     this.#drop();
     this.#carrier.destroy(error);
   }
@@ -134,6 +136,8 @@ export class EncryptedCarrier implements Carrier, CarrierSink {
   // ── From the carrier below ──
 
   onData(chunk: Buffer): void {
+    // Nothing counts behind a record that is not genuine, whatever the carrier below still brings.
+    if (this.#isDestroyed) return;
     this.#unread.push(chunk);
     this.#readOn();
   }
