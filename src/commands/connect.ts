@@ -31,10 +31,10 @@ export default class Connect extends BaseCommand {
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Connect);
     const {listen} = flags;
-    if (listen === undefined)
-      refuseJson(flags.json, 'The bytes of the connection', 'Give --listen HOST:PORT');
     const warn = (message: string) => this.presenter.log({level: 'warn', scope: 'connect', message});
     const link = await linkOf(args.host, flags['link-file'], {warn});
+    if (listen === undefined)
+      refuseJson(flags.json, 'The bytes of the connection', 'Give --listen HOST:PORT');
     const ignored = ignoredProxy(link);
     if (ignored !== undefined) warn(ignored);
     const caFile = flags['ca-file'];
