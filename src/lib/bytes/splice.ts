@@ -115,6 +115,8 @@ export class Splice implements StreamSink {
     this.#early = [];
     for (const piece of early) this.onData(piece);
     if (this.#earlyEnd) this.onEnd();
+    // It has ended while nobody listened, such as a visitor who waited for an agent.
+    if (socket.readableEnded) this.#onSocketEnd();
     const due = this.#resetDue;
     if (due === undefined) return;
     this.#resetDue = undefined;

@@ -45,7 +45,7 @@ export interface ClusterOptions extends ProgramOptions {
 
 /** How a cluster has ended. */
 export interface ClusterEnd {
-  /** 0 when all programs have; otherwise that of the program that failed first, as a shell reports it. */
+  /** 0 when all programs have; 130 when the end was asked for; otherwise that of the program that failed first, as a shell reports it. */
   readonly exitCode: number;
   /** The rank of that program. Undefined: none failed, or the end was asked for. */
   readonly failed?: number;

@@ -7,6 +7,7 @@ import {resetSocket} from '../../../src/lib/bytes/reset.js';
 import {Splice} from '../../../src/lib/bytes/splice.js';
 import type {Stream, StreamSink} from '../../../src/lib/mux/stream.js';
 import type {StreamCode} from '../../../src/lib/protocol/wire.js';
+import {eventually} from '../../helpers/eventually.js';
 import {portOf, type Scope} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
 
@@ -113,6 +114,16 @@ test('an end of the socket is an end of its direction only', async ({scope}) => 
   expect([stream.log, splice.ending]).toEqual([['end'], false]);
   splice.onData(Buffer.from('still here'));
   expect(String((await once(peer, 'data'))[0])).toBe('still here');
+});
+
+test('a socket that has ended before anybody listened ends the stream', async ({scope}) => {
+  const {peer, socket, splice, stream, over} = await setUp(scope);
+  peer.end();
+  await eventually(() => expect(socket.readableEnded).toBe(true));
+  splice.join(socket, 'accepted');
+  expect(stream.log).toEqual(['end']);
+  splice.onEnd();
+  expect(await over).toBeUndefined();
 });
 
 test('a socket that breaks resets the stream, and a reset of the stream breaks the socket', async ({
