@@ -32,6 +32,7 @@ import type {Caller} from '../site/own-site.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
 import {Binds, type BindsOptions} from './binds.js';
 import {type Expire, expireInTurns} from './expire.js';
+import {COME_BACK_MS, type Destination, goodbye, LEAVING} from './goodbye.js';
 import {addressOf, isOwn, type Member, refusalOf, UNPROVEN} from './member.js';
 import type {OpenedStreams, Opener} from './opened-streams.js';
 import {SessionCounts} from './session-counts.js';
@@ -88,6 +89,8 @@ export class Agents implements Part {
   /** The input of all agents is processed one link after the other. */
   readonly #turns: Turns;
   readonly #expire: Expire;
+  /** Where agents go, once this relay is shutting down. */
+  #leaving: Destination | undefined;
 
   constructor(options: AgentsOptions) {
     this.#options = options;
@@ -169,6 +172,8 @@ export class Agents implements Part {
         }
         recognised();
         if (isNew) {
+          // It has come through the door before that closed.
+          if (this.#leaving !== undefined) return refuseHello(link, 'RELAY_BUSY', LEAVING, COME_BACK_MS);
           entered();
           this.#begin(link, {principal, features: hello.features ?? []}, hello.software);
         } else if (this.#resume(link, principal, hello, {relayNonce, strayed})) entered();
@@ -185,11 +190,9 @@ export class Agents implements Part {
   }
 
   drain(): void {
-    const {comeBackWithinMs, successors} = this.#options;
-    this.sendAway('The relay is shutting down.', {
-      afterMs: () => Math.random() * comeBackWithinMs,
-      relays: successors,
-    });
+    const {comeBackWithinMs, successors: relays} = this.#options;
+    this.#leaving = {afterMs: () => Math.random() * comeBackWithinMs, relays};
+    this.sendAway(LEAVING, this.#leaving);
   }
 
   async close(until: number): Promise<void> {
@@ -217,15 +220,8 @@ export class Agents implements Part {
   }
 
   /** Tells every agent to come back later, to one of `relays` if there are any; no connection is cut yet. */
-  sendAway(message: string, {afterMs, relays}: {afterMs: () => number; relays: readonly string[]}): void {
-    for (const {session} of this.#members.values()) {
-      session.link?.sendMessage({
-        type: 'goaway',
-        message,
-        afterMs: Math.round(afterMs()),
-        relays,
-      });
-    }
+  sendAway(message: string, to: Destination): void {
+    for (const session of this.sessions()) goodbye(session, message, to);
   }
 
   /** Resolves when every agent has acknowledged everything that was sent to it. */
@@ -320,6 +316,8 @@ export class Agents implements Part {
     member.session.attach(link, resume.received);
     const session = sessionName(resume.id);
     this.#options.events.emit({type: 'agent-resumed', session, epoch: verdict.epoch});
+    // Its streams may go on, but the goodbye to all was not for this link.
+    if (this.#leaving !== undefined) goodbye(member.session, LEAVING, this.#leaving);
     return true;
   }
 

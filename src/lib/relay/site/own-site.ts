@@ -7,6 +7,7 @@ import {acceptUpgrade, judgeOrigin, refuseUpgrade} from '../../carrier/upgrade.j
 import type {Carrier} from '../../mux/carrier.js';
 import {AGENT_PATH, SESSION_HEADER} from '../../protocol/wire.js';
 import type {Principal} from '../access/principal.js';
+import {COME_BACK_MS, LEAVING} from '../agents/goodbye.js';
 import {OneRequest} from '../doors/one-request.js';
 import type {PendingConnection} from '../doors/pending-connection.js';
 import type {SessionLimit} from '../limits/session-limit.js';
@@ -77,7 +78,7 @@ export class OwnSite implements Part {
   };
 }
 
-const LEAVING = {code: 'RELAY_BUSY', message: 'The relay is shutting down.', retryAfterMs: 1_000} as const;
+const REFUSAL = {code: 'RELAY_BUSY', message: LEAVING, retryAfterMs: COME_BACK_MS} as const;
 
 type SiteNow = OwnSiteOptions & {draining: () => boolean};
 
@@ -135,7 +136,7 @@ function onUpgrade(options: SiteNow, {req, socket, head, connection}: Upgrade): 
     return;
   }
   if (options.draining()) {
-    refuseUpgrade(socket, 503, LEAVING);
+    refuseUpgrade(socket, 503, REFUSAL);
     return;
   }
   const session = req.headers[SESSION_HEADER];
@@ -163,7 +164,7 @@ function onUpgrade(options: SiteNow, {req, socket, head, connection}: Upgrade): 
     }
     // It may have begun while the token was checked.
     if (options.draining()) {
-      refuseUpgrade(socket, 503, LEAVING);
+      refuseUpgrade(socket, 503, REFUSAL);
       return;
     }
     admit(options, {req, socket, head, connection}, verdict.principal);

@@ -250,3 +250,27 @@ test('a session resumes by its own proof, without the token', async () => {
   expect(await owner.answer()).toBe('welcome');
   expect(relay.stats().agents).toBe(1);
 });
+
+test('an agent that says hello while the relay shuts down does not stay', async () => {
+  await using scope = new Scope();
+  const {relay, at, ear} = await setUp(scope);
+  const {agent, ticket} = await RawAgent.begin(scope, at);
+  const port = await agent.bindTcp();
+  const visitor = connect(port, '127.0.0.1');
+  scope.onEnd(() => void visitor.destroy());
+  await agent.frame(({type}) => type === frame.open);
+  // Their connections have come through the door already.
+  const beginner = await RawAgent.connect(scope, at);
+  const owner = await RawAgent.connect(scope, at);
+  const over = relay.close({drainTimeoutMs: 60_000});
+  await agent.message('goaway');
+  await beginner.hello();
+  expect(await beginner.answer()).toBe('RELAY_BUSY');
+  agent.socket.terminate();
+  await ear.heard('agent-away');
+  await owner.resume({...ticket, epoch: ticket.epoch + 1}, agent.received);
+  expect(await owner.answer()).toBe('welcome');
+  expect(await owner.message('goaway')).toMatchObject({message: 'The relay is shutting down.'});
+  visitor.resetAndDestroy();
+  await over;
+});
