@@ -13,7 +13,6 @@ const read = (path: string) => readFileSync(`${ROOT}/${path}`, 'utf8');
 const found = (path: string, expression: RegExp) => expression.exec(read(path))?.[1] ?? '';
 
 test.each([
-  ['the systemd unit', 'deploy/tunl-relay@.service', /^ExecStart=.* tunl relay start (.*)$/m],
   ['the container in its README', 'deploy/README.md', /^ {2}tunl (--domain [\s\S]*?)^```/m],
   ['compose', 'deploy/compose.yaml', /^ {4}command:\n((?: {6}- .*\n)+)/m],
   ['Kubernetes', 'deploy/kubernetes.yaml', /^ {10}args:\n((?: {12}[-#] .*\n)+)/m],
@@ -21,6 +20,27 @@ test.each([
   const flags = found(path, expression).match(/--[a-z-]+/g) ?? [];
   expect(flags.length).toBeGreaterThan(5);
   expect(flags.filter((flag) => !known.includes(flag))).toEqual([]);
+});
+
+test('the systemd unit: settings of the relay', () => {
+  const unit = read('deploy/tunl-relay@.service');
+  const [, start = ''] = /^ExecStart=.* tunl relay start (.*)$/m.exec(unit) ?? [];
+  const variables = [...unit.matchAll(/^Environment=TUNL_RELAY_([A-Z_]+)=/gm)].map(([, name = '']) => name);
+  // An administrator replaces a variable, and cannot replace a flag.
+  expect(start.match(/--[a-z-]+/g)).toEqual(['--domain', '--reuse-port']);
+  expect(variables.length).toBeGreaterThan(4);
+  const named = variables.map((name) => `--${name.toLowerCase().replaceAll('_', '-')}`);
+  expect(named.filter((flag) => !known.includes(flag))).toEqual([]);
+});
+
+test('the systemd unit lets the relay ask for the addresses of its machine', () => {
+  expect(found('deploy/tunl-relay@.service', /^RestrictAddressFamilies=(.*)$/m).split(' ')).toContain(
+    'AF_NETLINK',
+  );
+});
+
+test('Kubernetes: applying the file leaves the secrets of the operator alone', () => {
+  expect(read('deploy/kubernetes.yaml')).not.toContain('kind: Secret');
 });
 
 test('the container starts the relay, with the Node that the project is tested with', () => {
