@@ -6,7 +6,7 @@ import {afterAll, beforeAll, describe, expect} from 'vitest';
 import {runCli, startCli} from '../helpers/cli.js';
 import {frame, frameBytes, RawAgent} from '../helpers/raw-agent.js';
 import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
-import {Scope} from '../helpers/scope.js';
+import {Scope, unusedPortRange} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
 import {echoUpstream} from '../helpers/upstreams.js';
 import {boldVisitor, tlsVisitor} from '../helpers/visitors.js';
@@ -219,14 +219,16 @@ test('visitors who wait for an agent after a restart of the relay are compared w
   scope,
 }) => {
   const stateDir = await scope.tempDir('relay');
-  const first = await startRelayProcess(scope, {stateDir});
+  // Not a port that the system gives to somebody else between the two relays.
+  const tcpPorts = await unusedPortRange(1);
+  const first = await startRelayProcess(scope, {stateDir, tcpPorts});
   const before = await RawAgent.begin(scope, first);
   before.agent.bind({kind: 'tls', h2: false, name: 'demo'});
   before.agent.bind({kind: 'tcp'}, 2);
   await before.agent.controlMessage('bound', ({request}) => request === 1);
   const {port} = await before.agent.controlMessage('bound', ({request}) => request === 2);
   await first.cli.stop();
-  const second = await startRelayProcess(scope, {stateDir, token: first.token});
+  const second = await startRelayProcess(scope, {stateDir, tcpPorts, token: first.token});
   const place = {host: `demo.${second.domain}`, port: second.port};
   const tls = (from: string) => tlsVisitor(scope, place, {caFile: second.caFile, from});
   const [goodTls, badTls] = [tls('127.0.0.8'), tls('127.0.0.9')];
