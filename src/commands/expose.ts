@@ -24,15 +24,15 @@ export default class Expose extends TunnelCommand {
     const isTarget = /^[+-]?\d+$/.test(first) && others.length === 0 && args.target === undefined;
     const words = isTarget ? [first] : (args.target ?? []);
     const hasCommand = this.passedWords !== undefined && !isTarget;
+    const targets = words.map((word) => splitTarget(word).target);
     const {net} = flags;
     if (net !== undefined) {
       const {memberOpenings} = await import('../lib/cli/network/openings.js');
-      return await this.holdTunnels(
-        flags,
-        memberOpenings(words, {...flags, net, hasCommand, tell: this.presenter.tell}),
-      );
+      const openings = memberOpenings(words, {...flags, net, hasCommand, tell: this.presenter.tell});
+      checkExposeFlags(flags, {targets, hasCommand});
+      return await this.holdTunnels(flags, openings);
     }
-    checkExposeFlags(flags, {targets: words.map((word) => splitTarget(word).target), hasCommand});
+    checkExposeFlags(flags, {targets, hasCommand});
     if (this.passedWords && hasCommand) {
       const {passedCommand} = await import('../lib/cli/passed-command.js');
       const {program, port} = passedCommand({

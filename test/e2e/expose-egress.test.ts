@@ -170,6 +170,8 @@ test.for<[string, string[], string, number]>([
   ['in front of TLS', ['https://localhost:3000', '--egress', 'one', '--', 'echo', 'ran'], 'USAGE', 2],
   ['in front of a member', ['a:3000', '--net', 'lab', '--egress', 'one'], 'USAGE', 2],
   ['in front of a member, with its flags', ['a:3000', '--net', 'lab', '--local', '1'], 'USAGE', 2],
+  ['in front of a member, for HTTPS', ['a:3000', '--net', 'lab', '--upstream-insecure'], 'USAGE', 2],
+  ['in front of two members', ['a:3000', 'b:3000', '--net', 'lab', '--subdomain', 'x'], 'USAGE', 2],
   ['that is not named', ['3000', '--seal', 'strict', '--', 'echo', 'ran'], 'USAGE', 2],
   [
     'with a port of this machine that is the command’s',

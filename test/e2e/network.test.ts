@@ -10,6 +10,7 @@ import {afterAll, beforeAll, describe, expect} from 'vitest';
 import {MiB, pieces} from '../helpers/bytes.js';
 import {Child, run} from '../helpers/child.js';
 import {type Cli, runCli, startCli} from '../helpers/cli.js';
+import {eventually} from '../helpers/eventually.js';
 import {FaultProxy} from '../helpers/fault-proxy.js';
 import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
 import {Scope, unusedPort} from '../helpers/scope.js';
@@ -187,12 +188,19 @@ test('a public tunnel in front of a member, also a private one', async ({scope})
   const open = await start(scope, ['expose', '--net', 'lab', 'page:8000'], await machine(scope));
   const {address} = await open.event('ready');
   expect((await curl(address)).stdout).toBe('the page of a member\n');
-  const gated = await start(
-    scope,
-    ['expose', '--net', 'lab', 'page:8000', '--private'],
-    await machine(scope),
-  );
+  const stateDir = await scope.tempDir('state');
+  const gated = await startCli(scope, ['expose', '--net', 'lab', 'page:8000', '--private', '--json'], {
+    env: {...relay.env, ...(await machine(scope))},
+    stateDir,
+  });
   const {url = '', link = ''} = await gated.event('ready');
+  // A further target would be looked for on this machine, not in the network.
+  const id = await eventually(async () => {
+    const {stdout} = await runCli(scope, ['list', '--json'], {stateDir});
+    return String(JSON.parse(stdout).id);
+  });
+  const added = await runCli(scope, ['add', id, '9000', '--json'], {stateDir});
+  expect(JSON.parse(added.stdout)).toMatchObject({code: 'USAGE'});
   expect((await curl(url, '-o', '/dev/null', '-w', '%{http_code}')).stdout).toBe('401');
   expect((await curl(link, '-L', '-c', '/dev/null', '-b', '')).stdout).toBe('the page of a member\n');
 });

@@ -84,6 +84,8 @@ export function noteReserved(targets: readonly NamedTarget[], tell: (line: Line)
 
 /** The flags of the command that apply to each target. */
 export interface TargetFlags {
+  /** The targets are members of this network. */
+  net?: string | undefined;
   tcp?: boolean | undefined;
   'local-host'?: string | undefined;
 }

@@ -2,6 +2,7 @@
 
 import type {TunnelEvent} from '../agent/events.js';
 import type {ForwardOptions} from '../agent/options.js';
+import {TunlError} from '../core/errors.js';
 import type {InBackground, UpOptions} from './detach.js';
 import {time} from './format.js';
 import {audienceOf, greet} from './greet.js';
@@ -88,6 +89,13 @@ export async function runTunnels(options: RunOptions): Promise<void> {
   });
 }
 
+/** The target would be looked for on this machine. */
+const addsNoMember = () =>
+  new TunlError('USAGE', {
+    reason: 'The tunnels of this command lead to members of a network, and `tunl add` adds none.',
+    next: 'Start another command: tunl expose --net NETWORK MEMBER:PORT',
+  });
+
 function forwardOf({flags, presenter}: RunOptions, drainTimeoutMs: number) {
   return {...forwardOptions(flags), ...reportsFor(presenter), drainTimeoutMs, log: presenter.log};
 }
@@ -170,6 +178,7 @@ function controlOf(
     },
     traffic: () => group.traffic,
     add: async (target, gone) => {
+      if (flags.net !== undefined) throw addsNoMember();
       // --subdomain and --remote-port apply to the first tunnel.
       const {subdomain: _, remotePort: __, ...shared} = forwarded;
       const all = {...target, tcp: target.tcp || flags.tcp === true};
