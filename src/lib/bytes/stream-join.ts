@@ -120,6 +120,9 @@ export class StreamJoin {
         get unreadBytes() {
           return sum(({waitingBytes}) => waitingBytes);
         },
+        get bytesOut() {
+          return sum(({stream}) => stream.bytesOut);
+        },
         get heldBytes() {
           return sum(({stream}) => stream.heldBytes);
         },

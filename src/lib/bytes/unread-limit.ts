@@ -1,6 +1,6 @@
-// Limits the memory for bytes that one side of many splices does not read: visitors at the relay, the upstream at the agent.
-// Each stream may leave a window unread, and there can be very many streams. All are checked once a second, so the
-// path of each byte needs no counting.
+// Limits the memory for bytes that one side of many splices does not read: visitors and agents at the relay, upstreams and
+// visitors at the agent. Each stream may leave a window unread, and one read of its source may wait for credit, and there can be
+// very many streams. All are checked once a second, so the path of each byte needs no counting.
 
 import type {Clock, Timer} from '../core/clock.js';
 import {LinkedList, type ListNode} from '../core/linked-list.js';
@@ -14,12 +14,17 @@ const MOST_BYTES = 1024 * 1024 * 1024;
 const CHUNK_BYTES = 16 * 1024;
 
 /** The part of a stream that this file needs. */
+export interface UnreadStream {
+  /** The bytes received from the peer, and the part of them that the socket has not taken. */
+  readonly bytesIn: number;
+  readonly unreadBytes: number;
+  /** The bytes read from the socket, and the part of them that waits for the peer's credit. */
+  readonly bytesOut: number;
+  readonly heldBytes: number;
+}
+
 export interface UnreadHolder {
-  /**
-   * The bytes received from the peer, the part of them that the socket has not taken, and the bytes read from the socket that
-   * wait for the peer's credit.
-   */
-  readonly stream: {readonly bytesIn: number; readonly unreadBytes: number; readonly heldBytes: number};
+  readonly stream: UnreadStream;
   /** Ends the stream and frees its memory. */
   cut(): void;
 }
@@ -29,8 +34,10 @@ export type UnreadHandle = ListNode<Watched>;
 
 interface Watched {
   readonly holder: UnreadHolder;
-  /** Bytes read at the last check (-1: none yet), and the number of checks without a change. */
+  /** The bytes that had moved on in each direction at the last check. -1: none yet. */
   read: number;
+  sent: number;
+  /** The number of checks in a row in which bytes of a direction waited and none had moved on. */
   stillFor: number;
 }
 
@@ -50,14 +57,14 @@ export class UnreadLimit {
     this.#options = options;
   }
 
-  /** True when the limit is reached although all visitors still read: no new visitor gets in. */
+  /** True when the limit is reached although the bytes of all visitors still move: no new visitor gets in. */
   get full(): boolean {
     return this.#full;
   }
 
   add(holder: UnreadHolder): UnreadHandle {
     if (this.#timer === undefined) this.#lookLater();
-    return this.#watched.push({holder, read: -1, stillFor: 0});
+    return this.#watched.push({holder, read: -1, sent: -1, stillFor: 0});
   }
 
   delete(handle: UnreadHandle): void {
@@ -106,15 +113,21 @@ export class UnreadLimit {
     this.#full = full;
   }
 
-  /** Also finds the streams that have not moved since the last check. */
+  /**
+   * Also finds the streams that have not moved since the last check. Each direction counts for itself: a peer that keeps one of
+   * them going must not get away with bytes that wait in the other one.
+   */
   #count(): number {
     let sum = 0;
     for (const watched of this.#watched) {
-      const {bytesIn, unreadBytes: unread} = watched.holder.stream;
+      const {bytesIn, unreadBytes: unread, bytesOut, heldBytes: held} = watched.holder.stream;
       sum += keptBy(watched);
       const read = bytesIn - unread;
-      watched.stillFor = unread > 0 && read === watched.read ? watched.stillFor + 1 : 0;
+      const sent = bytesOut - held;
+      const isStill = (unread > 0 && read === watched.read) || (held > 0 && sent === watched.sent);
+      watched.stillFor = isStill ? watched.stillFor + 1 : 0;
       watched.read = read;
+      watched.sent = sent;
     }
     return sum;
   }

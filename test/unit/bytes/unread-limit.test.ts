@@ -1,4 +1,4 @@
-// The relay bounds the unread bytes of all visitors: those that have stopped reading go first, readers stay.
+// The relay bounds the bytes of all visitors that wait in either direction: those that have stopped moving go first.
 
 import {expect, test} from 'vitest';
 import {defaultUnreadLimit, type UnreadHandle, UnreadLimit} from '../../../src/lib/bytes/unread-limit.js';
@@ -16,8 +16,8 @@ function setUp(limitBytes: number) {
     log: createLogger('test', undefined),
   });
   const cut: string[] = [];
-  const visitor = (name: string, unreadBytes: number) => {
-    const stream = {bytesIn: unreadBytes, unreadBytes, heldBytes: 0};
+  const visitor = (name: string, unreadBytes: number, heldBytes = 0) => {
+    const stream = {bytesIn: unreadBytes, unreadBytes, bytesOut: heldBytes, heldBytes};
     const watched: UnreadHandle = limit.add({
       stream,
       cut: () => {
@@ -29,6 +29,10 @@ function setUp(limitBytes: number) {
       /** `bytes` more are read, and as many follow. */
       read: (bytes: number) => {
         stream.bytesIn += bytes;
+      },
+      /** The peer grants credit for `bytes`, and as many follow. */
+      send: (bytes: number) => {
+        stream.bytesOut += bytes;
       },
     };
   };
@@ -107,6 +111,35 @@ test('an unread byte counts as the chunk that it keeps, and bytes of the visitor
   clock.advance(2 * LOOK_MS);
   // 1,000 × 16 KiB are 15.6 MiB.
   expect(cut.length).toBe(360);
+});
+
+test('bytes that wait for credit count, and streams whose peer grants none are cut off', () => {
+  const {clock, cut, visitor, limit} = setUp(10 * MiB);
+  const senders = Array.from({length: 4}, (_, i) => visitor(`sender ${i}`, 0, MiB));
+  for (let i = 0; i < 8; i += 1) visitor(`held ${i}`, 0, MiB);
+  for (let i = 0; i < 3; i += 1) {
+    for (const each of senders) each.send(1);
+    clock.advance(LOOK_MS);
+  }
+  expect([cut, limit.full]).toEqual([['held 0', 'held 1'], false]);
+});
+
+test('a direction that moves does not hide that bytes wait in the other one', () => {
+  const {clock, cut, visitor, limit} = setUp(MiB);
+  const [deaf, stingy] = [visitor('deaf', MiB), visitor('stingy', 0, MiB)];
+  for (let i = 0; i < 3; i += 1) {
+    deaf.send(1);
+    stingy.read(1);
+    clock.advance(LOOK_MS);
+  }
+  expect([cut.length, limit.full]).toEqual([1, false]);
+  visitor('third', 0, MiB);
+  for (let i = 0; i < 3; i += 1) {
+    deaf.send(1);
+    stingy.read(1);
+    clock.advance(LOOK_MS);
+  }
+  expect([...cut].sort()).toEqual(['deaf', 'stingy']);
 });
 
 test('a new limit counts from the next look', () => {
