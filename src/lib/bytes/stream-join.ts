@@ -104,27 +104,29 @@ export class StreamJoin {
   }
 
   /**
-   * The unread bytes of both directions. `of`: `both`, or `to` when something else counts those of `from` while it lives.
+   * The unread bytes of each direction, in a holder of its own: a direction that moves must not hide one that stands still.
+   *
+   * @param of `both`, or `to` when something else counts those of `from` while its stream lives
    */
-  unread(of: 'both' | 'to'): UnreadHolder {
-    const sides = () => {
-      const from = of === 'both' || this.#from.stream.state === 'closed' ? this.#from : undefined;
-      return [from, this.#to].filter((side) => side !== undefined);
-    };
-    const sum = (count: (side: Side) => number) => sides().reduce((all, side) => all + count(side), 0);
+  unread(of: 'both' | 'to'): UnreadHolder[] {
+    const isFromHere = () => of === 'both' || this.#from.stream.state === 'closed';
+    return [this.#holder(() => (isFromHere() ? this.#from : undefined)), this.#holder(() => this.#to)];
+  }
+
+  #holder(side: () => Side | undefined): UnreadHolder {
     return {
       stream: {
         get bytesIn() {
-          return sum(({stream}) => stream.bytesIn);
+          return side()?.stream.bytesIn ?? 0;
         },
         get unreadBytes() {
-          return sum(({waitingBytes}) => waitingBytes);
+          return side()?.waitingBytes ?? 0;
         },
         get bytesOut() {
-          return sum(({stream}) => stream.bytesOut);
+          return side()?.stream.bytesOut ?? 0;
         },
         get heldBytes() {
-          return sum(({stream}) => stream.heldBytes);
+          return side()?.stream.heldBytes ?? 0;
         },
       },
       cut: () => this.cut('TOO_MUCH_UNREAD'),

@@ -4,6 +4,8 @@ import {createHash, randomBytes} from 'node:crypto';
 import {expect, test} from 'vitest';
 import {Rate} from '../../../src/lib/bytes/pace.js';
 import {StreamJoin} from '../../../src/lib/bytes/stream-join.js';
+import {UnreadLimit} from '../../../src/lib/bytes/unread-limit.js';
+import {createLogger} from '../../../src/lib/core/logger.js';
 import type {Stream} from '../../../src/lib/mux/stream.js';
 import {KIND, LIMITS} from '../../../src/lib/protocol/wire.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
@@ -96,6 +98,15 @@ class End {
     }
     if (this.#owed.length === 0 && this.#endsThen) this.stream.end();
   }
+}
+
+/** The bytes that wait in both directions of a join. */
+function waitingIn(join: StreamJoin, of: 'both' | 'to'): {unread: number; held: number} {
+  const streams = join.unread(of).map(({stream}) => stream);
+  return {
+    unread: streams.reduce((sum, {unreadBytes}) => sum + unreadBytes, 0),
+    held: streams.reduce((sum, {heldBytes}) => sum + heldBytes, 0),
+  };
 }
 
 /** Agents `left` and `right` with sessions at one relay, which joins the streams of the left one with streams to the right one. */
@@ -215,11 +226,11 @@ test('a reader that stops also stops the writer, and holds up no other stream', 
     return still && far.received === LIMITS.initialWindow;
   }, 'a stop');
   // One window is unread at the reader, and at most one waits at the relay.
-  const waiting = join.unread('both').stream.unreadBytes;
-  expect(waiting).toBeGreaterThan(0);
-  expect(waiting).toBeLessThanOrEqual(LIMITS.initialWindow);
-  expect(join.unread('to').stream.unreadBytes).toBe(0);
-  expect(join.unread('both').stream.heldBytes).toBe(0);
+  const {unread, held} = waitingIn(join, 'both');
+  expect(unread).toBeGreaterThan(0);
+  expect(unread).toBeLessThanOrEqual(LIMITS.initialWindow);
+  expect(waitingIn(join, 'to').unread).toBe(0);
+  expect(held).toBe(0);
   other.near.write(Buffer.from('quick'));
   await pair.until(() => other.far.received === 5, 'the other stream');
   far.reads = true;
@@ -227,6 +238,25 @@ test('a reader that stops also stops the writer, and holds up no other stream', 
   near.end();
   await pair.until(() => far.ended, 'the end');
   expect(far.hashes().got).toBe(near.hashes().sent);
+});
+
+test('a reader that stops is cut off when memory is short, also while it writes', async () => {
+  await using pair = await Pair.open();
+  const {near, far, join} = await pair.joined();
+  const clock = new ManualClock();
+  const limit = new UnreadLimit({limitBytes: 50_000, clock, log: createLogger('test', undefined)});
+  for (const holder of join.unread('both')) limit.add(holder);
+  far.reads = false;
+  near.write(Buffer.alloc(LIMITS.initialWindow + 100_000));
+  await pair.until(() => waitingIn(join, 'both').unread === 100_000, 'a full window');
+  for (let looks = 1; looks <= 2; looks += 1) {
+    far.write(Buffer.from('x'));
+    await pair.until(() => near.received === looks, 'a byte of the reader');
+    clock.advance(1_000);
+  }
+  expect([join.over, limit.full]).toEqual([true, false]);
+  limit.close();
+  await pair.until(() => near.reset === 'TOO_MUCH_UNREAD' && far.reset === 'TOO_MUCH_UNREAD', 'the reset');
 });
 
 test('a refusal passes with its message', async () => {
@@ -262,14 +292,13 @@ test.each(['near', 'far'] as const)(
     reader.reads = false;
     const bytes = LIMITS.initialWindow + 100_000;
     writer.write(randomBytes(bytes));
-    const held = both.join.unread('both').stream;
     await pair.until(
-      () => reader.received === LIMITS.initialWindow && held.unreadBytes === 100_000,
+      () => reader.received === LIMITS.initialWindow && waitingIn(both.join, 'both').unread === 100_000,
       'a full window',
     );
     writer.stream.resetAfterData(which === 'near' ? 'VISITOR_RESET' : 'UPSTREAM_RESET');
     await pair.until(
-      () => both.join.unread('to').stream.unreadBytes >= 0 && writer.stream.state === 'closed',
+      () => waitingIn(both.join, 'to').unread >= 0 && writer.stream.state === 'closed',
       'the reset',
     );
     expect(reader.reset).toBeUndefined();
@@ -311,7 +340,7 @@ test('the end of the opener’s session is a broken connection for the other sid
 test('a cut tells both ends', async () => {
   await using pair = await Pair.open();
   const {near, far, join} = await pair.joined();
-  join.unread('both').cut();
+  join.unread('both')[0]?.cut();
   await pair.until(() => near.reset !== undefined && far.reset !== undefined, 'the resets');
   expect([near.reset, far.reset]).toEqual(['TOO_MUCH_UNREAD', 'TOO_MUCH_UNREAD']);
 });

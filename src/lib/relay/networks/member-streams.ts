@@ -62,21 +62,25 @@ export class MemberStreams {
   /** Takes a stream of another worker to a member in this one. @throws MalformedMessage */
   fromPeer(stream: Stream, payload: Buffer): void {
     const {member, ...offer} = parsePeerOpen(payload);
-    const {networks, unread} = this.#options;
     const join = new StreamJoin({from: stream, absentCode: 'MEMBER_UNKNOWN'});
-    const watched = unread.add(join.unread('both'));
-    join.onOver(() => unread.delete(watched));
-    this.#offer(join, {offer}, networks.memberNumbered(member));
+    this.#countUnread(join, 'both');
+    this.#offer(join, {offer}, this.#options.networks.memberNumbered(member));
   }
 
   #joinFrom(stream: Stream, mine: Membership): StreamJoin {
-    const {unread} = this.#options;
     const join = new StreamJoin({from: stream, absentCode: 'MEMBER_UNKNOWN'});
     // The stream itself is counted with all streams that agents open.
-    const watched = unread.add(join.unread('to'));
+    this.#countUnread(join, 'to');
     mine.joins.add(join, 'opener');
-    join.onOver(() => unread.delete(watched));
     return join;
+  }
+
+  #countUnread(join: StreamJoin, of: 'both' | 'to'): void {
+    const {unread} = this.#options;
+    for (const holder of join.unread(of)) {
+      const watched = unread.add(holder);
+      join.onOver(() => unread.delete(watched));
+    }
   }
 
   #reach(join: StreamJoin, asked: Asked, place: MemberPlace | undefined): void {
