@@ -19,11 +19,10 @@ import type {StreamCode} from '../../protocol/wire.js';
 import type {Opener} from '../agents/opened-streams.js';
 import type {TokenBuckets} from '../doors/token-buckets.js';
 import {MemberJoins} from './member-joins.js';
+import {RosterWriter} from './roster-writer.js';
 
 /** From the challenge to the signature, ms. The link may be lost meanwhile. */
 const PROOF_MS = 60_000;
-/** A stream that takes no roster for this long over a link is not read, ms. */
-const UNREAD_MS = 30_000;
 /** From the line with the reason to the reset of a stream that takes no bytes, ms. */
 const LAST_LINE_MS = 5_000;
 /** The SPKI form of an Ed25519 key is this, and the raw key. */
@@ -64,10 +63,7 @@ export class Membership implements StreamSink {
   readonly #reader = new LineReader(NETWORK_LIMITS.memberLineBytes);
   #phase: Phase = 'new';
   #challenge = '';
-  /** Whether the stream takes another roster, and the one that it has not got. */
-  #go = true;
-  #due: string | undefined;
-  #unreadTimer: Timer | undefined;
+  readonly #rosters: RosterWriter;
   #lineTimer: Timer | undefined;
   #endTimer: Timer | undefined;
 
@@ -76,6 +72,9 @@ export class Membership implements StreamSink {
     this.#stream = options.stream;
     this.about = options.about;
     this.opener = options.opener;
+    const {stream, clock} = options;
+    const onUnread = () => this.end('TOO_MUCH_UNREAD', 'The roster was not read.');
+    this.#rosters = new RosterWriter({stream, clock, onUnread});
     this.#stream.sink = this;
   }
 
@@ -106,21 +105,13 @@ export class Membership implements StreamSink {
     if (this.#phase === 'new') this.#stream.accept();
     this.#phase = 'in';
     this.#send({joined});
-    if (this.#go) this.#showDue();
+    this.#rosters.open();
     this.#read();
   }
 
   /** The roster may come before the answer of the desk. @param line with its line feed */
-  show(line: string): void {
-    if (this.#phase === 'over') return;
-    this.#due = line;
-    if (this.#go && this.#phase === 'in') this.#showDue();
-  }
-
-  #showDue(): void {
-    const due = this.#due;
-    this.#due = undefined;
-    if (due !== undefined) this.#write(due);
+  show(line: Buffer): void {
+    if (this.#phase !== 'over') this.#rosters.show(line);
   }
 
   /** Refuses the stream, or tells the reason and then resets it. */
@@ -132,8 +123,10 @@ export class Membership implements StreamSink {
       this.#stream.refuse(code, message);
       return;
     }
-    this.#send({ended: {code, message}});
-    this.#stream.resetAfterData(code);
+    this.#rosters.finish(() => {
+      this.#send({ended: {code, message}});
+      this.#stream.resetAfterData(code);
+    });
     // Its roster may have filled the window.
     if (this.#stream.state !== 'closed')
       this.#endTimer = this.#options.clock.after(LAST_LINE_MS, () => this.#stream.reset(code));
@@ -142,37 +135,19 @@ export class Membership implements StreamSink {
   #leave(code: StreamCode | undefined, isEnded = false): void {
     if (this.#phase === 'over') return;
     this.#phase = 'over';
-    this.#due = undefined;
-    for (const timer of [this.#unreadTimer, this.#lineTimer, this.#endTimer]) timer?.cancel();
+    for (const timer of [this.#lineTimer, this.#endTimer]) timer?.cancel();
     this.#options.onOver(code, isEnded);
   }
 
   // ── Lines to the member ──
 
+  /** A short line: the stream keeps what it cannot send. */
   #send(line: NetworkLine): void {
-    this.#write(encodeLine(line));
-  }
-
-  #write(line: string | Buffer): void {
-    const go = this.#stream.write(typeof line === 'string' ? Buffer.from(line) : line);
-    if (go || this.#phase === 'over') return;
-    this.#go = false;
-    this.#watchUnread();
-  }
-
-  /** A member that does not read costs one roster, and leaves after some time. */
-  #watchUnread(): void {
-    this.#unreadTimer?.cancel();
-    this.#unreadTimer = this.#options.clock.after(UNREAD_MS, () => {
-      if (this.#stream.linked) this.end('TOO_MUCH_UNREAD', 'The roster was not read.');
-      else this.#watchUnread();
-    });
+    this.#stream.write(encodeLine(line));
   }
 
   onWritable(): void {
-    this.#go = true;
-    this.#unreadTimer?.cancel();
-    if (this.#phase === 'in') this.#showDue();
+    this.#rosters.goOn();
   }
 
   // ── Lines of the member ──
@@ -242,11 +217,13 @@ export class Membership implements StreamSink {
 
   /** The end of the stream is the end of the membership. */
   onEnd(): void {
+    this.#rosters.close();
     this.#leave(undefined);
     this.#stream.end();
   }
 
   onReset(code: StreamCode): void {
+    this.#rosters.close();
     this.#endTimer?.cancel();
     this.#leave(code);
   }

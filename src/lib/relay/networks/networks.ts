@@ -47,7 +47,7 @@ export class Networks implements MemberHolder {
   /** One for each join under way: the members that the desk has replaced since it began, and that are not known here. */
   readonly #joining = new Set<Set<number>>();
   /** Everyone who gets the roster of a network, and the last one. */
-  readonly #readers = new Map<string, {all: Set<Membership>; line: string | undefined}>();
+  readonly #readers = new Map<string, {all: Set<Membership>; line: Buffer | undefined}>();
 
   constructor(options: NetworksOptions) {
     this.#options = options;
@@ -121,8 +121,8 @@ export class Networks implements MemberHolder {
   roster(network: string, line: string): void {
     const readers = this.#readers.get(network);
     if (readers === undefined) return;
-    readers.line = line;
-    for (const membership of readers.all) membership.show(line);
+    readers.line = Buffer.from(line);
+    for (const membership of readers.all) membership.show(readers.line);
   }
 
   replaced(member: number): void {
@@ -222,7 +222,7 @@ export class Networks implements MemberHolder {
     this.#options.desk.watch(network);
   }
 
-  #readerOf(network: string, membership: Membership): {line: string | undefined} {
+  #readerOf(network: string, membership: Membership): {line: Buffer | undefined} {
     const readers = this.#readers.get(network) ?? {all: new Set<Membership>(), line: undefined};
     readers.all.add(membership);
     this.#readers.set(network, readers);

@@ -1,4 +1,4 @@
-// How many memberships a session may have, and how fast it and its owner may join.
+// How many memberships a session and its owner may have, how fast they may join, and what a roster for all of them costs.
 
 import {expect, test} from 'vitest';
 import type {Stream} from '../../../../src/lib/mux/stream.js';
@@ -54,7 +54,7 @@ async function setUp() {
     }
     return streams;
   };
-  return {net, state, noted, watch, many};
+  return {net, networks, state, noted, watch, many};
 }
 
 test('a session has 64 memberships at most', async () => {
@@ -102,4 +102,21 @@ test('all sessions of an owner join 512 times at once', async () => {
   });
   net.clock.advance(1_000);
   await many(20);
+});
+
+test('a long roster for many streams waits in one buffer, and each of them gets it', async () => {
+  const {net, networks, many} = await setUp();
+  await using _net = net;
+  const streams = await many(64);
+  const before = streams.map(({bytesIn}) => bytesIn);
+  const line = `{"members":[]${' '.repeat(300_000)}}\n`;
+  networks.roster('net:lab', line);
+  // The queue of a session, and the pieces of quiet streams beyond it. All copies would be 19 MB.
+  expect(net.peers.session('relay').queuedBytes).toBeLessThan(3 * 2 ** 20);
+  const got = () => streams.filter(({bytesIn}, at) => bytesIn === (before[at] ?? 0) + line.length).length;
+  await net.until(
+    () => got() === streams.length,
+    'all rosters',
+    () => String(streams.reduce((sum, {bytesIn}) => sum + bytesIn, 0)),
+  );
 });

@@ -26,8 +26,10 @@ async function setUp() {
   const states: object[] = [];
   const lines: NetworkLine[] = [];
   let membership: Membership | undefined;
+  let relay: Stream | undefined;
   const net = await Net.linked(MEMORY, {
     onOpen: (_side, stream) => {
+      relay = stream;
       membership = new Membership({
         ...{stream, about: {...LAB, member: {name: 'a', key, accepts: true}}, domain: 'r1', clock: net.clock},
         opener: {session: 's', principal: unlimitedPrincipal('ana'), features: []},
@@ -43,16 +45,22 @@ async function setUp() {
   const reader = new LineReader(NETWORK_LIMITS.relayLineBytes);
   const agent = net.peers.session('agent').open(KIND.service, {}) as Stream;
   const state = {reads: true, reset: '', unread: 0};
+  const waiting: Buffer[] = [];
+  const read = () => {
+    for (const piece of waiting.splice(0)) {
+      reader.push(piece);
+      agent.consumed(piece.length);
+    }
+    for (let line = reader.next(); line !== undefined; line = reader.next()) {
+      const said = parseNetworkLine(line);
+      if (said !== undefined) lines.push(said);
+    }
+  };
   agent.sink = {
     onData: (piece) => {
       state.unread += piece.length;
-      if (!state.reads) return;
-      reader.push(piece);
-      agent.consumed(piece.length);
-      for (let line = reader.next(); line !== undefined; line = reader.next()) {
-        const read = parseNetworkLine(line);
-        if (read !== undefined) lines.push(read);
-      }
+      waiting.push(piece);
+      if (state.reads) read();
     },
     onEnd: () => {},
     onWritable: () => {},
@@ -79,10 +87,16 @@ async function setUp() {
     prove,
     enter,
     membership: membership as unknown as Membership,
+    /** The relay's end of the stream. */
+    relay: relay as unknown as Stream,
+    goOnReading: () => {
+      state.reads = true;
+      read();
+    },
   };
 }
 
-const roster = (bytes: number) => `{"members":[]${' '.repeat(bytes)}}\n`;
+const roster = (bytes: number) => Buffer.from(`{"members":[]${' '.repeat(bytes)}}\n`);
 
 test('a roster that comes before the answer of the desk is shown after it', async () => {
   const all = await setUp();
@@ -127,6 +141,46 @@ test('a member that does not read costs one roster, and ends itself', async () =
   expect(all.log).toEqual(['proved']);
   await all.until(() => all.state.reset !== '');
   expect(all.log).toEqual(['proved', 'over TOO_MUCH_UNREAD true']);
+});
+
+/** A member that has read half of a roster, so that the window is full. */
+async function halfway() {
+  const all = await setUp();
+  all.prove();
+  await all.until(() => all.log.length > 0);
+  all.enter();
+  await all.until(() => all.lines.length === 2);
+  all.state.reads = false;
+  all.state.unread = 0;
+  all.membership.show(roster(400_000));
+  await all.until(() => all.state.unread > 200_000);
+  return all;
+}
+
+test('no copy of a roster waits for the window, and the newest one follows the one that has begun', async () => {
+  const all = await halfway();
+  await using _net = all.net;
+  expect(all.relay.heldBytes).toBe(0);
+  for (let i = 0; i < 3; i += 1) all.membership.show(roster(i));
+  all.goOnReading();
+  await all.until(() => all.lines.length === 4);
+  expect(all.lines.slice(2)).toEqual([{members: []}, {members: []}]);
+  expect(all.state.unread).toBe(roster(400_000).length + roster(2).length);
+});
+
+test('the reason of an end comes behind the roster that has begun, and no other roster does', async () => {
+  const all = await halfway();
+  await using _net = all.net;
+  all.membership.show(roster(1));
+  all.membership.end('NOT_ALLOWED', 'The token does not allow this.');
+  expect(all.log).toEqual(['proved', 'over NOT_ALLOWED true']);
+  all.goOnReading();
+  await all.until(() => all.state.reset !== '');
+  expect(all.state.reset).toBe('NOT_ALLOWED');
+  expect(all.lines.slice(2)).toEqual([
+    {members: []},
+    {ended: {code: 'NOT_ALLOWED', message: 'The token does not allow this.'}},
+  ]);
 });
 
 test('a signature that does not come in time ends the stream', async () => {
