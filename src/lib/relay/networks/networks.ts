@@ -14,6 +14,7 @@ import type {MemberTraffic} from '../admin/report.js';
 import type {Opener} from '../agents/opened-streams.js';
 import {TokenBuckets} from '../doors/token-buckets.js';
 import {type RelayEvents, sessionName} from '../events.js';
+import {Counts} from '../limits/counts.js';
 import type {LimitReports} from '../limits/limit-reports.js';
 import type {Desk} from './desk.js';
 import {Membership} from './membership.js';
@@ -21,6 +22,8 @@ import type {MemberAsked, MemberHolder} from './network-desk.js';
 
 /** Memberships of one session, with those that only watch. */
 const MOST_OF_SESSION = 64;
+/** Streams of one owner that only watch: a list of members needs one for a moment. */
+const MOST_WATCHERS_OF_OWNER = 256;
 /** The joins of one session at once, and those a second after that; the same for all sessions of an owner. */
 const JOINS = {burst: 64, perSecond: 2};
 const JOINS_OF_OWNER = {burst: 512, perSecond: 20};
@@ -42,6 +45,8 @@ export class Networks implements MemberHolder {
   readonly #lines: TokenBuckets;
   /** All streams of the service, by session. */
   readonly #bySession = new Map<string, Set<Membership>>();
+  /** Those that only watch, by owner. */
+  readonly #watchers = new Counts();
   /** Members, by the desk's number. */
   readonly #members = new Map<number, Membership>();
   /** One for each join under way: the members that the desk has replaced since it began, and that are not known here. */
@@ -141,6 +146,8 @@ export class Networks implements MemberHolder {
       return ['NOT_ALLOWED', `The token has no scope ${about.scope}:${about.network}.`];
     if ((this.#bySession.get(session)?.size ?? 0) >= MOST_OF_SESSION)
       return ['TOO_MANY_STREAMS', `An agent may be in ${MOST_OF_SESSION} networks.`];
+    if (about.member === undefined && this.#watchers.of(principal.owner) >= MOST_WATCHERS_OF_OWNER)
+      return ['TOO_MANY_STREAMS', `An owner may watch with ${MOST_WATCHERS_OF_OWNER} streams.`];
     for (const [joins, source] of [
       [this.#joins, session],
       [this.#joinsOfOwner, principal.owner],
@@ -215,6 +222,7 @@ export class Networks implements MemberHolder {
   }
 
   #watch(membership: Membership): void {
+    this.#watchers.add(membership.opener.principal.owner, 1);
     const network = keyOf(membership.about);
     const {line} = this.#readerOf(network, membership);
     membership.enter({prefix: networkPrefix(this.#options.domain, membership.about)});
@@ -238,6 +246,7 @@ export class Networks implements MemberHolder {
     if (readers?.all.delete(membership) && readers.all.size === 0) this.#readers.delete(network);
     for (const join of [...joins]) join.cut(code ?? 'MEMBER_UNKNOWN');
     if (about.member === undefined) {
+      this.#watchers.add(opener.principal.owner, -1);
       desk.unwatch(network);
       return;
     }

@@ -93,7 +93,8 @@ test('all sessions of an owner join 512 times at once', async () => {
   await using _net = net;
   for (let session = 0; session < 8; session += 1) {
     state.session = `s${session}`;
-    await many(64);
+    for (const stream of await many(64)) stream.end();
+    await net.goOn();
   }
   state.session = 's8';
   expect(await watch()).toMatchObject({
@@ -102,6 +103,24 @@ test('all sessions of an owner join 512 times at once', async () => {
   });
   net.clock.advance(1_000);
   await many(20);
+});
+
+test('an owner has 256 streams that only watch, in all sessions together', async () => {
+  const {net, state, watch, many} = await setUp();
+  await using _net = net;
+  const streams: Stream[] = [];
+  for (let session = 0; session < 4; session += 1) {
+    state.session = `s${session}`;
+    streams.push(...(await many(64)));
+  }
+  state.session = 's4';
+  expect(await watch()).toMatchObject({
+    code: 'TOO_MANY_STREAMS',
+    message: expect.stringMatching(/watch with 256 streams/),
+  });
+  streams[0]?.end();
+  await net.goOn();
+  expect(await watch()).toMatchObject({code: 'opened'});
 });
 
 test('a long roster for many streams waits in one buffer, and each of them gets it', async () => {
