@@ -6,6 +6,7 @@ import {SocketReads} from '../bytes/socket-reads.js';
 import {MAX_RECORD_BYTES} from '../carrier/encrypted-carrier.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import type {Logger} from '../core/logger.js';
+import {SharedPlaces} from '../core/shared-places.js';
 import type {Stream} from '../mux/stream.js';
 import type {StreamCode} from '../protocol/wire.js';
 import {type Outstanding, sumOf} from '../seal/last-bytes.js';
@@ -17,7 +18,6 @@ import type {MemberKey} from './member-key.js';
 import {secureMember} from './member-tls.js';
 import {ECHO_PORT, type PeerHello, readHello} from './peer-messages.js';
 import {type PeerPath, PeerSession, type SharedByPeers} from './peer-session.js';
-import {SharedPlaces} from './shared-places.js';
 
 export interface IncomingOptions {
   readonly shared: SharedByPeers;

@@ -4,9 +4,9 @@ import {SharedRoom} from '../bytes/datagram-room.js';
 import {DatagramStream, type DatagramStreamOptions} from '../bytes/datagram-stream.js';
 import {DatagramTurns} from '../bytes/datagram-turns.js';
 import {systemClock} from '../core/clock.js';
+import {SharedPlaces} from '../core/shared-places.js';
 import type {Stream} from '../mux/stream.js';
 import type {MemberId} from './connections.js';
-import {SharedPlaces} from './shared-places.js';
 
 export interface MemberFlowsOptions {
   /** Flows at once. The oldest of the member with the most gives way. */

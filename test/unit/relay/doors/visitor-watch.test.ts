@@ -1,7 +1,7 @@
 // Visitors that are ended because they move no bytes: after a time, or to make room for others.
 
 import {expect, test} from 'vitest';
-import {sourceOf} from '../../../../src/lib/relay/doors/peer.js';
+import {sourceOf} from '../../../../src/lib/net/source-of.js';
 import {VisitorWatch, type Watched} from '../../../../src/lib/relay/doors/visitor-watch.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 

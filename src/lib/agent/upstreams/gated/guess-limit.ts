@@ -1,7 +1,7 @@
 // Limits guesses: a few at once, then one in each interval, for each address and for all addresses together.
 
-import {isIPv6} from 'node:net';
 import {systemClock} from '../../../core/clock.js';
+import {sourceOf} from '../../../net/source-of.js';
 
 interface Budget {
   readonly atOnce: number;
@@ -59,7 +59,7 @@ export class GuessLimit {
    */
   take(address: string): (() => void) | undefined {
     const now = this.#now();
-    const each = this.#of(groupOf(address), now);
+    const each = this.#of(sourceOf(address), now);
     // Both are asked, so that both know the time.
     const [hasEach, hasAll] = [each.has(now), this.#all.has(now)];
     if (!hasEach || !hasAll) return undefined;
@@ -71,30 +71,15 @@ export class GuessLimit {
     };
   }
 
-  #of(group: string, now: number): Guesses {
-    const known = this.#byAddress.get(group) ?? new Guesses(EACH, now);
+  #of(source: string, now: number): Guesses {
+    const known = this.#byAddress.get(source) ?? new Guesses(EACH, now);
     // The last one used is the newest.
-    this.#byAddress.delete(group);
-    this.#byAddress.set(group, known);
+    this.#byAddress.delete(source);
+    this.#byAddress.set(source, known);
     if (this.#byAddress.size > MAX_ADDRESSES) {
       const [oldest] = this.#byAddress.keys();
       this.#byAddress.delete(oldest as string);
     }
     return known;
   }
-}
-
-/** Somebody with IPv6 has at least a /64. */
-function groupOf(address: string): string {
-  if (!isIPv6(address)) return address;
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined) return mapped;
-  const [head = '', tail] = address.split('%', 1)[0]?.split('::') ?? [];
-  const before = head === '' ? [] : head.split(':');
-  const after = tail === undefined || tail === '' ? [] : tail.split(':');
-  const zeros = tail === undefined ? 0 : 8 - before.length - after.length;
-  return [...before, ...Array<string>(Math.max(0, zeros)).fill('0'), ...after]
-    .slice(0, 4)
-    .map((part) => part.replace(/^0+(?=.)/, '').toLowerCase())
-    .join(':');
 }

@@ -1,9 +1,18 @@
 // Places that several owners share. Each may have some; when all are taken, the owner with the most gives one up for somebody who
 // has fewer. So many owners together cannot keep another one out.
 
+/** With a lead of one they would take places from each other in turn. */
+const USUAL_LEAD = 2;
+
 export interface SharedPlacesOptions<T> {
   readonly most: number;
-  readonly mostOfOne: number;
+  /** Default: `most`. */
+  readonly mostOfOne?: number;
+  /**
+   * The owner with the most gives one up when it has at least so many more than the newcomer’s. 0: everybody comes in, for
+   * entries whose honest ones need a place for a moment only. Default 2.
+   */
+  readonly lead?: number;
   /** Entries that are given up before older ones. */
   readonly isIdle?: (entry: T) => boolean;
   /** The entry has lost its place. */
@@ -26,10 +35,10 @@ export class SharedPlaces<T> {
 
   /** False: there is no place. With one, `leave` must follow. */
   enter(owner: string, entry: T): boolean {
+    const found = this.#placeFor(owner);
+    if (found === undefined) return false;
+    if (found.loser !== undefined) this.#giveUp(found.loser);
     const own = this.#entries.get(owner) ?? new Set();
-    const loser = this.#loserFor(own);
-    if (loser === undefined) return false;
-    if (loser !== 'nobody') this.#giveUp(loser);
     own.add(entry);
     this.#entries.set(owner, own);
     this.#size += 1;
@@ -38,7 +47,7 @@ export class SharedPlaces<T> {
 
   /** Whether `enter` would find a place. */
   hasPlaceFor(owner: string): boolean {
-    return this.#loserFor(this.#entries.get(owner) ?? new Set()) !== undefined;
+    return this.#placeFor(owner) !== undefined;
   }
 
   /** Idempotent. */
@@ -49,25 +58,24 @@ export class SharedPlaces<T> {
     if (own.size === 0) this.#entries.delete(owner);
   }
 
-  /** The owner that gives a place up. Undefined: no one has so many that it would be fair. */
-  #loserFor(own: Set<T>): Set<T> | 'nobody' | undefined {
-    const {most, mostOfOne} = this.#options;
-    if (own.size >= mostOfOne) return own;
-    if (this.#size < most) return 'nobody';
-    let largest = own;
-    for (const each of this.#entries.values()) if (each.size > largest.size) largest = each;
-    // With a difference of one they would take places from each other in turn.
-    return largest.size > own.size + 1 ? largest : undefined;
+  /** With the owner that gives it up, if it is not free. Undefined: no one has so many that it would be fair. */
+  #placeFor(owner: string): {readonly loser?: string} | undefined {
+    const {most, mostOfOne = most, lead = USUAL_LEAD} = this.#options;
+    const own = this.#entries.get(owner)?.size ?? 0;
+    if (own >= mostOfOne) return {loser: owner};
+    if (this.#size < most) return {};
+    let [loser, largest] = [owner, 0];
+    for (const [each, {size}] of this.#entries) if (size > largest) [loser, largest] = [each, size];
+    return largest >= own + lead ? {loser} : undefined;
   }
 
-  #giveUp(entries: Set<T>): void {
+  #giveUp(owner: string): void {
     const {isIdle, onLost} = this.#options;
-    const all = [...entries];
+    const all = [...(this.#entries.get(owner) ?? [])];
     const [oldest] = all;
     const lost = all.find((entry) => isIdle?.(entry)) ?? oldest;
     if (lost === undefined) return;
-    entries.delete(lost);
-    this.#size -= 1;
+    this.leave(owner, lost);
     onLost(lost);
   }
 }

@@ -1,7 +1,7 @@
 // Many owners together cannot keep another one out of places that all share.
 
 import {expect} from 'vitest';
-import {SharedPlaces} from '../../../src/lib/network/shared-places.js';
+import {SharedPlaces} from '../../../src/lib/core/shared-places.js';
 import {test} from '../../helpers/test.js';
 
 interface Entry {
@@ -9,11 +9,12 @@ interface Entry {
   isIdle?: boolean;
 }
 
-function placesOf(most: number, mostOfOne: number) {
+function placesOf(most: number, mostOfOne?: number, lead?: number) {
   const lost: Entry[] = [];
   const places = new SharedPlaces<Entry>({
     most,
-    mostOfOne,
+    ...(mostOfOne !== undefined && {mostOfOne}),
+    ...(lead !== undefined && {lead}),
     isIdle: ({isIdle}) => isIdle === true,
     onLost: (entry) => void lost.push(entry),
   });
@@ -37,6 +38,13 @@ test('256 owners have an equal share, and do not take it from each other', () =>
     for (let at = 0; at < 4; at += 1) expect(enter(`${owner}`)).toBe(true);
   expect(enter('0')).toBe(false);
   expect(lost).toEqual([]);
+});
+
+test('without a lead everybody comes in: of owners with one entry each the oldest gives it up', () => {
+  const {lost, places, enter} = placesOf(3, undefined, 0);
+  for (const owner of ['a', 'b', 'c', 'd', 'd', 'd', 'b']) expect(enter(owner)).toBe(true);
+  expect(lost.map(({owner}) => owner)).toEqual(['a', 'b', 'd', 'd']);
+  expect(places.size).toBe(3);
 });
 
 test('one that has its most gives up an idle entry of its own, or the oldest', () => {
