@@ -83,7 +83,7 @@ function refusedBecause(reply: Exclude<StreamReply, 'OK'> | undefined): TunlErro
       });
     case 'LATER':
       return new TunlError('LINK_INVALID', {
-        reason: 'Too many wrong links came from this address.',
+        reason: 'Too many wrong links have come.',
         next: 'Try again in a minute.',
       });
     case 'LINK_NEEDED':

@@ -7,8 +7,8 @@ const MAX_TOKEN = 128;
 const LINE_FEED = 0x0a;
 
 /**
- * The agent's answers. OK: the service's bytes follow. LATER: too many wrong tokens came from this address. NOT_HTTP: a
- * browser has opened the link.
+ * The agent's answers. OK: the service's bytes follow. LATER: the token is wrong, and too many wrong ones have come. NOT_HTTP:
+ * a browser has opened the link.
  */
 const REPLIES = ['OK', 'LINK_NEEDED', 'LINK_INVALID', 'LATER', 'NOT_HTTP'] as const;
 export type StreamReply = (typeof REPLIES)[number];

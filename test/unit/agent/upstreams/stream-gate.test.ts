@@ -110,19 +110,43 @@ test('a visitor who says nothing has ten seconds, and one who ends has none', ()
   expect(ended.told).toEqual(['reset CANCELLED', 'done CANCELLED']);
 });
 
-test('visitors without a token are bounded in number, and leave room when they go', () => {
+const LOST = ['reset TOO_MANY_STREAMS', 'done TOO_MANY_STREAMS'];
+
+test('visitors without a token are bounded in number: the oldest one leaves for another', () => {
   const {clock, visit} = gate();
   const all = Array.from({length: 256}, () => visit());
-  expect(visit().told).toEqual(['refused TOO_MANY_STREAMS', 'done TOO_MANY_STREAMS']);
+  const isLost = ({told}: {told: string[]}) => told.includes('reset TOO_MANY_STREAMS');
   all[0]?.stream.sink.onReset('VISITOR_RESET');
   expect(all[0]?.told).toEqual(['done VISITOR_RESET']);
-  expect(visit().told).toEqual([]);
-  expect(visit().told).toEqual(['refused TOO_MANY_STREAMS', 'done TOO_MANY_STREAMS']);
+  all.push(visit());
+  expect(all.filter(isLost)).toEqual([]);
+  all.push(visit());
+  expect(all.filter(isLost)).toEqual([all[1]]);
+  expect(all[1]?.told).toEqual(LOST);
   clock.advance(10_000);
-  expect(visit().told).toEqual([]);
+  expect(all.filter(isLost)).toHaveLength(1);
+  expect(clock.pending).toBe(0);
 });
 
-test('guesses are limited for each address, and right tokens cost nothing', () => {
+test('neither one address nor 256 of them keep another one out', () => {
+  const {links, visit} = gate();
+  const {token} = links.add();
+  const comesIn = () => {
+    const visitor = visit('198.51.100.1');
+    for (let n = 0; n < 300; n += 1) visit('2001:db8::1');
+    visitor.says(`TUNL/1 ${token}\n`);
+    return visitor.entered() !== undefined;
+  };
+  for (let n = 0; n < 256; n += 1) visit(`2001:db8::${n}`);
+  expect(comesIn()).toBe(true);
+  const first = visit('2001:db8:1::');
+  for (let n = 2; n <= 256; n += 1) visit(`2001:db8:${n}::`);
+  expect(first.told).toEqual([]);
+  expect(comesIn()).toBe(true);
+  expect(first.told).toEqual(LOST);
+});
+
+test('wrong tokens are limited for each address, and right ones always get in', () => {
   const {links, visit} = gate();
   const {token} = links.add();
   const say = (address: string, text: string) => {
@@ -134,7 +158,8 @@ test('guesses are limited for each address, and right tokens cost nothing', () =
   for (let n = 0; n < 30; n += 1) expect(say('192.0.2.1', token)).toBe('in');
   for (let n = 0; n < 10; n += 1) expect(say('192.0.2.1', wrong)).toBe('TUNL/1 LINK_INVALID');
   expect(say('192.0.2.1', wrong)).toBe('TUNL/1 LATER');
-  // A right token is not told apart from a wrong one now.
-  expect(say('192.0.2.1', token)).toBe('TUNL/1 LATER');
-  expect(say('192.0.2.2', token)).toBe('in');
+  expect(say('192.0.2.1', token)).toBe('in');
+  for (let n = 0; n < 200; n += 1) say(`198.51.100.${n % 20}`, wrong);
+  expect(say('198.51.100.100', wrong)).toBe('TUNL/1 LATER');
+  expect(say('198.51.100.100', token)).toBe('in');
 });

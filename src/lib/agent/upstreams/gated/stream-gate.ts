@@ -2,8 +2,11 @@
 // lines. The upstream is dialled after a right token, and gets the bytes behind it.
 
 import {type Clock, systemClock, type Timer} from '../../../core/clock.js';
+import {SharedPlaces} from '../../../core/shared-places.js';
 import type {StreamSink} from '../../../mux/stream.js';
+import {sourceOf} from '../../../net/source-of.js';
 import {readOpening, replyLine, type StreamReply} from '../../../protocol/stream-link.js';
+import type {StreamCode} from '../../../protocol/wire.js';
 import type {UpstreamVisit} from '../../upstream-join.js';
 import type {GuessLimit} from './guess-limit.js';
 import type {Link, Links} from './links.js';
@@ -12,7 +15,10 @@ import type {Link, Links} from './links.js';
 const TOKEN_MS = 10_000;
 /** The limit for a visitor to read why it is refused, and to leave, ms. */
 const LEAVE_MS = 2_000;
-/** Visitors without a token yet, or who have to leave. Each keeps a few bytes. */
+/**
+ * Visitors without a token yet, or who have to leave. Each keeps a few bytes. When another one comes, the oldest of the address
+ * with the most leaves: a token is in the first bytes, so an honest visitor waits for a moment only.
+ */
 const MAX_WAITING = 256;
 
 export interface StreamGateOptions {
@@ -25,7 +31,11 @@ export class StreamGate {
   readonly #links: Links;
   readonly #guesses: GuessLimit;
   readonly #clock: Clock;
-  #waiting = 0;
+  readonly #waiting = new SharedPlaces<Arrival>({
+    most: MAX_WAITING,
+    lead: 0,
+    onLost: (arrival) => arrival.cut('TOO_MANY_STREAMS'),
+  });
 
   constructor({links, guesses, clock = systemClock}: StreamGateOptions) {
     this.#links = links;
@@ -35,29 +45,22 @@ export class StreamGate {
 
   /** Calls `enter` when the visitor has shown a right token; otherwise `visit.onDone`. */
   admit(visit: UpstreamVisit, enter: (visit: UpstreamVisit) => void): void {
-    if (this.#waiting >= MAX_WAITING) {
-      visit.stream.refuse('TOO_MANY_STREAMS');
-      visit.onDone('TOO_MANY_STREAMS');
-      return;
-    }
-    this.#waiting += 1;
-    new Arrival(visit, {
+    const source = sourceOf(visit.visitor?.address ?? '');
+    const arrival = new Arrival(visit, {
       clock: this.#clock,
       judge: (token) => this.#judge(visit, token),
       enter: (rest, ended, link) => this.#enter(visit, enter, {rest, ended, link}),
-      onOver: () => {
-        this.#waiting -= 1;
-      },
+      onOver: () => this.#waiting.leave(source, arrival),
     });
+    this.#waiting.enter(source, arrival);
   }
 
   #judge({visitor}: UpstreamVisit, token: string): Link | StreamReply {
-    const giveBack = this.#guesses.take(visitor?.address ?? '');
-    if (giveBack === undefined) return 'LATER';
     const link = this.#links.find(token);
-    if (link === undefined || (link.once && link.used)) return 'LINK_INVALID';
+    // A right token is never kept out: somebody else may send wrong ones. A secret of 130 bits cannot be guessed.
+    if (link === undefined || (link.once && link.used))
+      return this.#guesses.take(visitor?.address ?? '') === undefined ? 'LATER' : 'LINK_INVALID';
     link.used = true;
-    giveBack();
     return link;
   }
 
@@ -106,7 +109,7 @@ class Arrival implements StreamSink {
   constructor(visit: UpstreamVisit, options: ArrivalOptions) {
     this.#visit = visit;
     this.#options = options;
-    this.#timer = options.clock.after(TOKEN_MS, () => this.#cut());
+    this.#timer = options.clock.after(TOKEN_MS, () => this.cut());
     visit.stream.sink = this;
   }
 
@@ -122,7 +125,7 @@ class Arrival implements StreamSink {
 
   onEnd(): void {
     this.#ended = true;
-    if (this.#state === 'leaving') this.#cut();
+    if (this.#state === 'leaving') this.cut();
     else this.#read();
   }
 
@@ -135,11 +138,18 @@ class Arrival implements StreamSink {
     this.#visit.onDone(code);
   }
 
+  cut(code: StreamCode = 'CANCELLED'): void {
+    if (this.#state === 'over') return;
+    this.#over();
+    this.#visit.stream.reset(code);
+    this.#visit.onDone(code);
+  }
+
   #read(): void {
     const opening = readOpening(this.#head);
     if (opening === undefined) {
       // All bytes so far could be the beginning of a token, and no more come.
-      if (this.#ended) this.#cut();
+      if (this.#ended) this.cut();
       return;
     }
     const {stream} = this.#visit;
@@ -169,14 +179,7 @@ class Arrival implements StreamSink {
       return;
     }
     this.#timer.cancel();
-    this.#timer = this.#options.clock.after(LEAVE_MS, () => this.#cut());
-  }
-
-  #cut(): void {
-    if (this.#state === 'over') return;
-    this.#over();
-    this.#visit.stream.reset('CANCELLED');
-    this.#visit.onDone('CANCELLED');
+    this.#timer = this.#options.clock.after(LEAVE_MS, () => this.cut());
   }
 
   #over(): void {
