@@ -1,6 +1,6 @@
 import {once} from 'node:events';
 import {type IncomingMessage, request, type ServerResponse} from 'node:http';
-import type {AddressInfo} from 'node:net';
+import {type AddressInfo, connect} from 'node:net';
 import {Writable} from 'node:stream';
 import {expect, test, vi} from 'vitest';
 import {type Clock, systemClock} from '../../../src/lib/core/clock.js';
@@ -464,6 +464,36 @@ test('a user has a limited number of open requests, and others go on', async () 
   const statuses = (await Promise.all(answers)).map(({status}) => status);
   expect(statuses.filter((status) => status === 201)).toHaveLength(32);
   expect((await ask(ana, 'GET', '/v1/me')).status).toBe(200);
+});
+
+test.each([
+  ['begins to sign in', `POST /sign-in HTTP/1.1\r\nOrigin: ${ORIGIN}\r\nContent-Length: 100\r\n`],
+  ['goes on sending after its answer', 'POST /v1/sessions HTTP/1.1\r\nContent-Length: 100\r\n'],
+  ['is quiet after its answer', 'GET /healthz HTTP/1.1\r\n'],
+])('an address that %s on all connections keeps out nobody else', async (_, head) => {
+  await using scope = new Scope();
+  const {ask, ana, base, server} = await hub(scope);
+  server.maxConnections = 600;
+  const asked = Promise.withResolvers<void>();
+  let requests = 0;
+  server.on('request', () => {
+    requests += 1;
+    if (requests === 600) asked.resolve();
+  });
+  const bytes = `${head}Host: hub\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n${head.startsWith('GET') ? '' : '{'}`;
+  let open = 600;
+  for (let count = 0; count < 600; count += 1) {
+    const socket = connect(Number(new URL(base).port), '127.0.0.1', () => socket.write(bytes));
+    socket.on('error', () => {}).on('close', () => (open -= 1));
+    socket.resume();
+    scope.onEnd(() => void socket.destroy());
+  }
+  await asked.promise;
+  const other = {headers: {'x-forwarded-for': '192.0.2.2'}};
+  expect((await ask(ana, 'GET', '/v1/me', other)).status).toBe(200);
+  expect((await ask(undefined, 'GET', '/healthz', other)).status).toBe(200);
+  await eventually(() => expect(open).toBeLessThan(512));
+  expect(open).toBeGreaterThan(500);
 });
 
 test('a user with the name of an earlier one gets nothing that opens the sessions of that one', async () => {

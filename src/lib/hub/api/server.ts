@@ -17,6 +17,7 @@ import {LongAnswers} from './long-answers.js';
 import {openApi} from './openapi.js';
 import {HttpProblem, problemOf} from './problem.js';
 import {type ApiAnswer, type ApiContext, NotReady, ROUTES, type Route, scopeOf, shown} from './routes.js';
+import {Strangers} from './strangers.js';
 
 const REQUEST_MS = 15_000;
 const MAX_CONNECTIONS = 1_024;
@@ -43,15 +44,22 @@ export class HubServer {
   readonly #answers: LongAnswers;
   readonly #events: EventStreams;
   readonly #atOnce = new AtOnce();
+  readonly #strangers = new Strangers(MAX_CONNECTIONS / 2);
   #document: {readonly url: string; readonly json: object} | undefined;
 
   constructor(options: HubServerOptions) {
     this.#options = options;
     this.#answers = new LongAnswers(options.callers, options.clock);
     this.#events = new EventStreams(options.sessions, options.clock, this.#answers);
-    const limits = {headersTimeout: REQUEST_MS, requestTimeout: REQUEST_MS, maxHeaderSize: 16_384};
+    const limits = {
+      headersTimeout: REQUEST_MS,
+      requestTimeout: REQUEST_MS,
+      connectionsCheckingInterval: 1_000,
+      maxHeaderSize: 16_384,
+    };
     this.server = createServer(limits, (req, res) => void this.#answer(req, res));
     this.server.maxConnections = MAX_CONNECTIONS;
+    this.server.on('connection', (socket) => socket.once('close', () => this.#strangers.delete(socket)));
   }
 
   async close(): Promise<void> {
@@ -67,7 +75,13 @@ export class HubServer {
   async #answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
     // First of all: a client may leave during each wait below.
     const gone = new AbortController();
-    res.once('close', () => gone.abort());
+    const stranger = () => this.#strangers.add(req.socket, addressOf(req));
+    stranger();
+    res.once('close', () => {
+      gone.abort();
+      // Its body may still come, or another request, of anybody.
+      stranger();
+    });
     res.on('error', () => {});
     res.setHeader('X-Content-Type-Options', 'nosniff');
     res.setHeader('Referrer-Policy', 'no-referrer');
@@ -107,6 +121,7 @@ export class HubServer {
     {route, id, query, signal}: {route: Route; id: string; query: URLSearchParams; signal: AbortSignal},
   ): Promise<void> {
     const caller = await this.#callerOf(req);
+    this.#strangers.delete(req.socket);
     using _place = this.#atOnce.enter(caller.user);
     const body = await readBody(req, route.body);
     const {sessions} = this.#options;
