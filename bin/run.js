@@ -25,8 +25,8 @@ if (words.length === 1 && (words[0] === '--version' || words[0] === '-v')) {
   process.stdout.write(`tunl/${version} ${process.platform}-${process.arch} node-${process.version}\n`);
 } else if (words[0] === '__complete') {
   // A shell asks at the TAB key. Whatever goes wrong, it gets no candidates and no error.
-  const {enableCompileCache} = await import('node:module');
-  enableCompileCache();
+  const {useCompileCache} = await import('./compile-cache.js');
+  useCompileCache();
   try {
     const {completionLines} = await import('../dist/bundle/complete.js');
     const {fileURLToPath} = await import('node:url');
@@ -36,8 +36,8 @@ if (words.length === 1 && (words[0] === '--version' || words[0] === '-v')) {
     process.stdout.write(lines.map((line) => `${line}\n`).join(''), () => process.exit());
   } catch {}
 } else {
-  const {enableCompileCache} = await import('node:module');
-  enableCompileCache();
+  const {useCompileCache} = await import('./compile-cache.js');
+  useCompileCache();
   // A module of the framework asks for the home folder when it is loaded, and some users of containers have none.
   const {default: os} = await import('node:os');
   try {

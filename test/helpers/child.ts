@@ -3,6 +3,7 @@
 import {type ChildProcess, spawn} from 'node:child_process';
 import {readdirSync, readFileSync} from 'node:fs';
 import type {Readable, Writable} from 'node:stream';
+import {fileURLToPath} from 'node:url';
 import type {Scope} from './scope.js';
 
 export interface ChildOptions {
@@ -232,6 +233,8 @@ export function cleanEnv(): Record<string, string> {
     PATH: `${nodeFolder}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
     LANG: 'C.UTF-8',
     HOME: '/nonexistent',
+    // In a home of its own each start of tunl would compile everything, and leave files.
+    NODE_COMPILE_CACHE: fileURLToPath(new URL('../../.cache/compiled', import.meta.url)),
   };
 }
 

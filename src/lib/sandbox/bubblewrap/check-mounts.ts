@@ -3,6 +3,7 @@
 import {realpathSync, type Stats, statSync} from 'node:fs';
 import {homedir} from 'node:os';
 import {isAbsolute, join, normalize} from 'node:path';
+import {compileCache} from '../../core/compile-cache.js';
 import {systemCode, TunlError} from '../../core/errors.js';
 import {stateDir} from '../../core/state-dir.js';
 import type {SandboxMount} from '../spec.js';
@@ -58,6 +59,10 @@ function checkMount(
     if (isWithin(real, path) || isWithin(path, real))
       throw refused(source, `it contains or is a part of ${path}, where secrets of this user are`);
   }
+  // It may not exist yet, and is never behind a link.
+  const code = compileCache();
+  if (!readOnly && code !== undefined && (isWithin(real, code) || isWithin(code, real)))
+    throw refused(source, `it contains or is a part of ${code}, where tunl keeps code that it runs`);
   return {
     source: real,
     target: normalize(target),

@@ -1,9 +1,9 @@
 // Which folders of the host may be mounted into a sandbox.
 
-import {mkdir, symlink, writeFile} from 'node:fs/promises';
+import {mkdir, realpath, symlink, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:net';
 import {join} from 'node:path';
-import {describe, expect} from 'vitest';
+import {afterEach, describe, expect, vi} from 'vitest';
 import {checkMounts} from '../../../../src/lib/sandbox/bubblewrap/check-mounts.js';
 import {test} from '../../../helpers/test.js';
 
@@ -38,6 +38,23 @@ test('the state folder is refused: itself, parts of it, what contains it, and li
   expect(() => checkMounts([mount(join(state, 'hub/homes'))], [state])).toThrow(
     expect.objectContaining({code: 'OPTION_INVALID'}),
   );
+});
+
+describe('the folder of compiled code, which may not exist yet', () => {
+  afterEach(() => vi.unstubAllEnvs());
+
+  test('nothing inside may write to it, to parts of it, or to what contains it', async ({scope}) => {
+    const caches = await realpath(await scope.tempDir());
+    vi.stubEnv('XDG_CACHE_HOME', caches);
+    await mkdir(join(caches, 'pip'));
+    const writable = (source: string) => ({...mount(source), readOnly: false});
+    const refused = expect.objectContaining({code: 'OPTION_INVALID'});
+    expect(() => checkMounts([writable(caches)], [])).toThrow(refused);
+    await mkdir(join(caches, 'tunl/v24'), {recursive: true});
+    for (const source of [caches, join(caches, 'tunl'), join(caches, 'tunl/v24')])
+      expect(() => checkMounts([writable(source)], [])).toThrow(refused);
+    expect(checkMounts([writable(join(caches, 'pip')), mount(caches, '/caches')], [])).toHaveLength(2);
+  });
 });
 
 test('sockets are refused', async ({scope}) => {
