@@ -4,6 +4,7 @@ import {isIP} from 'node:net';
 import {join} from 'node:path';
 import {TunlError} from '../../core/errors.js';
 import {LOCAL_HOST} from '../../core/localhost.js';
+import type {Logger} from '../../core/logger.js';
 import {createPrivateKey, generateKeyPairSync, randomUUID, X509Certificate} from '../../core/node-crypto.js';
 import {CA_FILE, CA_FOLDER} from '../../core/own-ca.js';
 import {createFileAtomic, openStateDir, readStateFile, writeFileAtomic} from '../../core/state-dir.js';
@@ -55,6 +56,8 @@ export class Authority {
   readonly #leafKey: KeyPair;
   readonly #validity: Validity;
   #signer: LeafSigner | undefined;
+  /** A leaf that cannot be kept is reported once, until one is kept again. */
+  #hasFailed = false;
 
   private constructor(folder: string, ca: KeyPair, leafKey: KeyPair, validity: Validity) {
     this.#folder = folder;
@@ -105,14 +108,27 @@ export class Authority {
     return {cert, key: this.#leafKey.key, ...validity};
   }
 
-  /** Like `sign`, but the leaf is kept in the state folder: every start needs the relay's own name, and signing is slow. */
-  async signOnce(name: string): Promise<Leaf> {
+  /**
+   * Like `sign`, but the leaf is kept in the state folder: every start needs the relay's own name, and signing is slow. A leaf
+   * that cannot be kept serves as well, until the next start.
+   */
+  async signOnce(name: string, log: Logger): Promise<Leaf> {
     const path = join(this.#folder, `${name.replaceAll(':', '-')}.pem`);
     const kept = await readStateFile(path);
     const leaf = kept === undefined ? undefined : this.#check(kept);
     if (leaf !== undefined) return leaf;
     const fresh = await this.sign(name);
-    await writeFileAtomic(path, fresh.cert, 0o644);
+    try {
+      await writeFileAtomic(path, fresh.cert, 0o644);
+      this.#hasFailed = false;
+    } catch (error) {
+      if (!this.#hasFailed)
+        log.warn('a new certificate cannot be kept, so the next start makes another one', {
+          name,
+          reason: error instanceof Error ? error.message : '',
+        });
+      this.#hasFailed = true;
+    }
     return fresh;
   }
 

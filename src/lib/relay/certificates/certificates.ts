@@ -146,6 +146,8 @@ interface Made {
   leaf: Leaf;
 }
 
+const isValid = ({validFrom, expiresAt}: Leaf): boolean => validFrom <= Date.now() && Date.now() < expiresAt;
+
 class OwnCertificates implements CertificateSource {
   readonly caFile: string;
   readonly #authority: Authority;
@@ -159,6 +161,8 @@ class OwnCertificates implements CertificateSource {
   readonly #making = new Map<string, Promise<SecureContext>>();
   readonly #probes: ProbeContexts;
   #warned = false;
+  /** The leaves about which it is said that they could not be renewed. */
+  readonly #notRenewed = new WeakSet<Leaf>();
 
   constructor(
     authority: Authority,
@@ -192,9 +196,12 @@ class OwnCertificates implements CertificateSource {
   }
 
   async #make(name: string, owner: string): Promise<SecureContext> {
-    const leaf = await this.#leafOf(name);
+    const at = contextKey(name, owner);
+    const made = this.#made.get(at);
+    const leaf = await this.#leafOf(name, made?.leaf);
+    if (made?.leaf === leaf) return made.context;
     const context = this.#contextOf(leaf, name, owner);
-    this.#made.set(contextKey(name, owner), {context, leaf});
+    this.#made.set(at, {context, leaf});
     return context;
   }
 
@@ -202,16 +209,30 @@ class OwnCertificates implements CertificateSource {
     return contextOf(leaf, this.#ticketKeys.of({name, owner, key: leaf.key}));
   }
 
-  async #leafOf(name: string): Promise<Leaf> {
+  /** @param last of this name. It is replaced long before its end, so it serves until then when no new one can be made. */
+  async #leafOf(name: string, last?: Leaf): Promise<Leaf> {
     this.#warn();
-    const known = this.#leaves.get(name);
-    return known !== undefined && this.#authority.holds(known) ? known : await this.#sign(name);
+    const known = this.#leaves.get(name) ?? last;
+    if (known !== undefined && this.#authority.holds(known)) return known;
+    try {
+      return await this.#sign(name);
+    } catch (error) {
+      if (known === undefined || !isValid(known)) throw error;
+      if (!this.#notRenewed.has(known))
+        this.#log.warn('no new certificate can be made; the old one serves until its end', {
+          name,
+          expires: new Date(known.expiresAt).toISOString(),
+          reason: error instanceof Error ? error.message : '',
+        });
+      this.#notRenewed.add(known);
+      return known;
+    }
   }
 
   async #sign(name: string): Promise<Leaf> {
     // Browsers remember for one certificate that their user has accepted it.
     const isKept = name === this.#domain || name === LOCAL_HOST || isIP(name) > 0;
-    const leaf = await (isKept ? this.#authority.signOnce(name) : this.#authority.sign(name));
+    const leaf = await (isKept ? this.#authority.signOnce(name, this.#log) : this.#authority.sign(name));
     this.#leaves.set(name, leaf);
     return leaf;
   }

@@ -3,7 +3,7 @@
 import {execFile} from 'node:child_process';
 import {X509Certificate} from 'node:crypto';
 import {once} from 'node:events';
-import {chmod, readFile, rename, stat, writeFile} from 'node:fs/promises';
+import {chmod, readFile, rename, rm, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {connect, createServer, type PeerCertificate} from 'node:tls';
 import {promisify} from 'node:util';
@@ -53,12 +53,12 @@ test.each(['192.168.1.20', 'fd00::2', '2001:db8:0:1::', '1:2:3:4:5:6:7:8'])(
     await using scope = new Scope();
     const stateDir = await scope.tempDir();
     const authority = await Authority.open(stateDir);
-    const leaf = await authority.signOnce(address);
+    const leaf = await authority.signOnce(address, silent);
     const parsed = new X509Certificate(leaf.cert);
     expect(parsed.subjectAltName).toMatch(/^IP Address:[^,]+$/);
     expect(parsed.checkIP(address)).toBeDefined();
     expect(parsed.checkIP('192.168.1.21')).toBeUndefined();
-    expect((await (await Authority.open(stateDir)).signOnce(address)).cert).toBe(leaf.cert);
+    expect((await (await Authority.open(stateDir)).signOnce(address, silent)).cert).toBe(leaf.cert);
   },
 );
 
@@ -115,10 +115,10 @@ test('the relay’s own leaf is kept, and signed again when it is not from this 
   await using scope = new Scope();
   const folder = await scope.tempDir();
   const authority = await Authority.open(folder);
-  const first = await authority.signOnce('r1.localhost');
-  expect((await (await Authority.open(folder)).signOnce('r1.localhost')).cert).toBe(first.cert);
+  const first = await authority.signOnce('r1.localhost', silent);
+  expect((await (await Authority.open(folder)).signOnce('r1.localhost', silent)).cert).toBe(first.cert);
   await writeFile(join(folder, 'ca', 'r1.localhost.pem'), (await selfSigned(['r1.localhost'])).cert);
-  const fresh = await authority.signOnce('r1.localhost');
+  const fresh = await authority.signOnce('r1.localhost', silent);
   expect(
     new X509Certificate(fresh.cert).verify(new X509Certificate(await readFile(authority.caFile)).publicKey),
   ).toBe(true);
@@ -180,15 +180,61 @@ const openOwn = (stateDir: string, log = silent) =>
     ...tellsNobody,
   });
 
-describe('a clock that was wrong', () => {
-  /** Sets the clock of this test. */
-  const setClock = (offsetMs: number) => {
-    const now = realNow() + offsetMs;
-    vi.useFakeTimers({toFake: ['Date'], now});
-    return now;
-  };
-  const realNow = Date.now;
+const realNow = Date.now;
+/** Sets the clock of this test. */
+const setClock = (offsetMs: number) => {
+  const now = realNow() + offsetMs;
+  vi.useFakeTimers({toFake: ['Date'], now});
+  return now;
+};
 
+describe('when leaves are to be renewed', () => {
+  const openWithLog = async (scope: Scope) => {
+    const folder = await scope.tempDir();
+    const records: LogRecord[] = [];
+    setClock(0);
+    const source = await openOwn(
+      folder,
+      createLogger('relay', (each) => records.push(each)),
+    );
+    return {folder, source, records, before: await source.contextFor('r1.localhost')};
+  };
+
+  test('and the folder cannot be written, they are renewed all the same, and one warning says so', async () => {
+    await using scope = new Scope();
+    const {folder, source, records, before} = await openWithLog(scope);
+    await rm(join(folder, 'ca'), {recursive: true});
+    setClock(61 * DAY_MS);
+    const renewed = await source.contextFor('r1.localhost');
+    expect(renewed).not.toBe(before);
+    expect(await source.contextFor('r1.localhost')).toBe(renewed);
+    await source.contextFor('localhost');
+    expect(records).toMatchObject([
+      {
+        level: 'warn',
+        message: expect.stringContaining('cannot be kept'),
+        fields: {name: 'r1.localhost', reason: expect.stringContaining('ENOENT')},
+      },
+    ]);
+  });
+
+  test('and no new one can be made, the old one serves until its end, and one warning says so', async () => {
+    await using scope = new Scope();
+    const {folder, source, records, before} = await openWithLog(scope);
+    // A file that others can change is not believed.
+    await chmod(join(folder, 'ca/r1.localhost.pem'), 0o666);
+    setClock(61 * DAY_MS);
+    for (const _ of [1, 2]) expect(await source.contextFor('r1.localhost')).toBe(before);
+    expect(await source.contextForProbe('r1.localhost')).toBe(before);
+    expect(records).toMatchObject([{level: 'warn', message: expect.stringContaining('until its end')}]);
+    setClock(91 * DAY_MS);
+    await expect(source.contextFor('r1.localhost')).rejects.toMatchObject({code: 'STATE_DIR'});
+    await chmod(join(folder, 'ca/r1.localhost.pem'), 0o644);
+    expect(await source.contextFor('r1.localhost')).not.toBe(before);
+  });
+});
+
+describe('a clock that was wrong', () => {
   test.each([
     ['70 days ahead', 70 * DAY_MS],
     ['20 years ahead', 20 * YEAR_MS],
