@@ -9,6 +9,8 @@ import type {AuditLine} from './audit-log.js';
 /** Lines that wait for a slow disk. Later ones are lost, and counted. */
 const MOST_WAITING = 50_000;
 
+const LINE_END = 0x0a;
+
 export class AuditFile implements Part {
   readonly #path: string;
   readonly #log: Logger;
@@ -18,6 +20,8 @@ export class AuditFile implements Part {
   #lost = 0;
   /** A failure is reported once, until a line is written again. */
   #hasFailed = false;
+  /** Whoever wrote last, this process or one before it, may have left half a line. */
+  #mayEndInLine = true;
   #isClosed = false;
 
   constructor(path: string, log: Logger) {
@@ -72,9 +76,12 @@ export class AuditFile implements Part {
       this.#waiting = [];
       try {
         await this.#followRotation();
-        await this.#file?.appendFile(lines.join(''));
+        const start = this.#mayEndInLine && (await this.#endsInLine()) ? '\n' : '';
+        await this.#file?.appendFile(start + lines.join(''));
+        this.#mayEndInLine = false;
         this.#hasFailed = false;
       } catch (error) {
+        this.#mayEndInLine = true;
         this.#lost += lines.length;
         if (!this.#hasFailed)
           this.#log.error('the audit file cannot be written', {path: this.#path, reason: systemCode(error)});
@@ -95,6 +102,26 @@ export class AuditFile implements Part {
     const next = await openFile(this.#path);
     await this.#file?.close().catch(() => {});
     this.#file = next;
+    this.#mayEndInLine = true;
+  }
+
+  /** A full disk, or the end of the process, has cut the last line: the next one would become a part of it. */
+  async #endsInLine(): Promise<boolean> {
+    const size = (await this.#file?.stat())?.size ?? 0;
+    // Also a pipe or a terminal.
+    if (size === 0) return false;
+    try {
+      const file = await open(this.#path, 'r');
+      try {
+        const {bytesRead, buffer} = await file.read(Buffer.alloc(1), 0, 1, size - 1);
+        return bytesRead === 1 && buffer[0] !== LINE_END;
+      } finally {
+        await file.close();
+      }
+    } catch {
+      // The relay may write to it and not read it. An empty line is better than one that holds two.
+      return true;
+    }
   }
 }
 

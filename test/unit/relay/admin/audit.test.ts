@@ -1,8 +1,9 @@
 // The audit: lines from events, limits for those that others can repeat, and the file.
 
-import {readFileSync, renameSync, rmSync, statSync} from 'node:fs';
+import {readFileSync, renameSync, rmSync, statSync, writeFileSync} from 'node:fs';
+import {type FileHandle, open} from 'node:fs/promises';
 import {join} from 'node:path';
-import {expect} from 'vitest';
+import {expect, vi} from 'vitest';
 import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
 import {AuditFile} from '../../../../src/lib/relay/admin/audit-file.js';
 import {AuditLog} from '../../../../src/lib/relay/admin/audit-log.js';
@@ -92,6 +93,43 @@ test('the file: private, only added to, and a new one after a rotation', async (
   third.add({time: 'c', what: 'three'});
   await third.close();
   expect(readFileSync(path, 'utf8')).toBe('{"time":"c","what":"three"}\n');
+});
+
+test('half a line, of a killed process or of a full disk, damages only itself', async ({scope}) => {
+  const path = join(await scope.tempDir('audit'), 'audit.jsonl');
+  writeFileSync(path, '{"time":"a"}\n{"ti');
+  const file = new AuditFile(path, createLogger('relay', undefined));
+  await file.start();
+  file.add({time: 'b', what: 'after a kill'});
+  await file.settled();
+
+  const handle = await open(path, 'r');
+  const prototype = Object.getPrototypeOf(handle) as FileHandle;
+  await handle.close();
+  const append = prototype.appendFile;
+  const full = vi.spyOn(prototype, 'appendFile').mockImplementationOnce(async function (
+    this: FileHandle,
+    text,
+  ) {
+    await append.call(this, String(text).slice(0, 4));
+    throw Object.assign(new Error('full'), {code: 'ENOSPC'});
+  });
+  scope.onEnd(() => full.mockRestore());
+  for (const what of ['lost', 'after a full disk', 'last']) {
+    file.add({time: 'c', what});
+    await file.settled();
+  }
+  await file.close();
+  expect(file.lost).toBe(1);
+  expect(readFileSync(path, 'utf8').split('\n')).toEqual([
+    '{"time":"a"}',
+    '{"ti',
+    '{"time":"b","what":"after a kill"}',
+    '{"ti',
+    '{"time":"c","what":"after a full disk"}',
+    '{"time":"c","what":"last"}',
+    '',
+  ]);
 });
 
 test('a folder that is gone costs lines, which are counted and reported once', async ({scope}) => {
