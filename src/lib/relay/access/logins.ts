@@ -14,9 +14,11 @@ import {hashOfToken, newToken, newTokenId, tokenIdOf} from './token-text.js';
 
 /** The most logins of an owner that last at once. One more revokes the oldest. */
 const MOST_LOGINS = 50;
-/** Each login writes the file of tokens. */
+/** Each login and each logout writes the file of tokens. */
 const LOGIN_BURST = 10;
-const LOGINS_PER_SECOND = 0.2;
+const PER_SECOND = 0.2;
+/** An owner can end all its logins at once. */
+const LOGOUT_BURST = MOST_LOGINS;
 /** A login that ended this long ago leaves the file, ms. */
 const KEEP_ENDED_MS = 86_400_000;
 /** The most ended logins of an owner in the file: it has room for those of others. */
@@ -24,7 +26,7 @@ const MOST_ENDED = 50;
 
 export interface LoginsOptions {
   oidc: Pick<Oidc, 'identityOf' | 'map' | 'sessionMs'>;
-  registry: Pick<TokenRegistry, 'file' | 'look'>;
+  registry: Pick<TokenRegistry, 'file' | 'look' | 'recordOf'>;
   clock: Clock;
   events: Pick<RelayEvents, 'emit'>;
   /** Ms since 1970. */
@@ -33,16 +35,17 @@ export interface LoginsOptions {
 
 export class Logins {
   readonly #options: LoginsOptions;
-  readonly #buckets: TokenBuckets;
+  readonly #logins: TokenBuckets;
+  readonly #logouts: TokenBuckets;
+  /** The logouts that are under way, by the id of the token. */
+  readonly #ending = new Map<string, Promise<void>>();
   readonly #wallNow: () => number;
 
   constructor(options: LoginsOptions) {
+    const {clock} = options;
     this.#options = options;
-    this.#buckets = new TokenBuckets({
-      burst: LOGIN_BURST,
-      perSecond: LOGINS_PER_SECOND,
-      clock: options.clock,
-    });
+    this.#logins = new TokenBuckets({burst: LOGIN_BURST, perSecond: PER_SECOND, clock});
+    this.#logouts = new TokenBuckets({burst: LOGOUT_BURST, perSecond: PER_SECOND, clock});
     this.#wallNow = options.wallNow ?? Date.now;
   }
 
@@ -57,8 +60,8 @@ export class Logins {
     if (proven === undefined || mapped === undefined) return NOT_OF_AN_ISSUER;
     const {owner, scopes, allow} = mapped;
     const rights = {scopes, ...(allow !== undefined && {allow})};
-    if (!this.#buckets.has(owner)) return {...BUSY, status: 429, retryAfterMs: this.#buckets.waitMs(owner)};
-    this.#buckets.spend(owner);
+    if (!this.#logins.has(owner)) return {...BUSY, status: 429, retryAfterMs: this.#logins.waitMs(owner)};
+    this.#logins.spend(owner);
     const now = this.#wallNow();
     const expiresAt = new Date(now + oidc.sessionMs).toISOString();
     try {
@@ -86,22 +89,47 @@ export class Logins {
     }
   }
 
-  /** Ends a login. Tokens that an operator has made are not changed. */
-  async end({owner, tokenId}: Principal, from: string): Promise<void> {
+  /**
+   * Ends a login. Tokens that an operator or an issuer has made are not changed, and cost no look at the file: the registry
+   * knows each token that it has just found right.
+   */
+  async end({owner, tokenId}: Principal, from: string): Promise<Refusal | undefined> {
+    const record = tokenId === undefined ? undefined : this.#options.registry.recordOf(tokenId);
+    if (record === undefined || record.owner !== owner || !isLasting(record)) return undefined;
+    let ending = this.#ending.get(record.id);
+    if (ending === undefined) {
+      if (!this.#logouts.has(owner))
+        return {...NO_LOGOUTS, status: 429, retryAfterMs: this.#logouts.waitMs(owner)};
+      this.#logouts.spend(owner);
+      ending = this.#revoke(record, from).finally(() => this.#ending.delete(record.id));
+      this.#ending.set(record.id, ending);
+    }
+    try {
+      await ending;
+      return undefined;
+    } catch {
+      return NO_LOGOUTS;
+    }
+  }
+
+  async #revoke({id, owner}: TokenRecord, from: string): Promise<void> {
     const {registry, events} = this.#options;
     const revokedAt = new Date(this.#wallNow()).toISOString();
     const isOver = await registry.file.change((all) => {
-      const found = all.find((each) => each.id === tokenId && isLogin(each) && each.revokedAt === undefined);
-      return [all.map((each) => (each === found ? {...each, revokedAt} : each)), found !== undefined];
+      const found = all.find((each) => each.id === id && isLasting(each));
+      if (found === undefined) return [all, false];
+      return [all.map((each) => (each === found ? {...each, revokedAt} : each)), true];
     });
     if (!isOver) return;
     await registry.look();
-    events.emit({type: 'logged-out', owner, tokenId, from});
+    events.emit({type: 'logged-out', owner, tokenId: id, from});
   }
 }
 
 const KIND = 'login';
 const isLogin = ({kind}: TokenRecord) => kind === KIND;
+/** A login that nobody has ended. */
+const isLasting = (record: TokenRecord) => isLogin(record) && record.revokedAt === undefined;
 
 const storedHash = (token: string) => hashOfToken(token).toString('base64url');
 
@@ -128,8 +156,8 @@ function newLogin(
 }
 
 function isRenewed(record: TokenRecord, token: string, owner: string): boolean {
-  const {id, hash, revokedAt} = record;
-  if (!isLogin(record) || revokedAt !== undefined || record.owner !== owner) return false;
+  const {id, hash} = record;
+  if (!isLasting(record) || record.owner !== owner) return false;
   return id === tokenIdOf(token) && hash === storedHash(token);
 }
 
@@ -178,3 +206,4 @@ const BUSY: Refusal = {
   message: 'The relay takes no logins now.',
   retryAfterMs: 5_000,
 };
+const NO_LOGOUTS: Refusal = {...BUSY, message: 'The relay cannot end the login now.'};

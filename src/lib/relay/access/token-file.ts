@@ -59,16 +59,19 @@ export class TokenFile {
   /**
    * Reads, changes and writes the tokens, while no other process does.
    *
-   * @param change returns the new tokens, and a result for the caller.
+   * @param change returns the new tokens, and a result for the caller. The array that it got means no change: nothing is written.
    * @throws TunlError TOKENS_UNREADABLE, STATE_DIR, or that of `change`. The file is as before then.
    */
-  async change<T>(change: (records: readonly TokenRecord[]) => readonly [TokenRecord[], T]): Promise<T> {
+  async change<T>(
+    change: (records: readonly TokenRecord[]) => readonly [readonly TokenRecord[], T],
+  ): Promise<T> {
     const folder = await openStateDir(this.#stateDir, FOLDER);
     try {
       return await withLock(join(folder, `${FILE}.lock`), async () => {
         await removeOldDrafts(this.path);
         const before = (await this.read()) ?? [];
         const [records, result] = change(before);
+        if (records === before) return result;
         await writeFileAtomic(this.path, textOf(records));
         const ids = new Set(records.map(({id}) => id));
         if (before.some(({id}) => !ids.has(id))) await keepUseTimes(this.path, ids);

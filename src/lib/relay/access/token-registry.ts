@@ -91,6 +91,11 @@ export class TokenRegistry implements Verifier {
     return this.#tokens.size;
   }
 
+  /** As of the last look at the file. */
+  recordOf(id: string): TokenRecord | undefined {
+    return this.#tokens.get(id)?.record;
+  }
+
   /** @throws TunlError TOKENS_UNREADABLE, STATE_DIR: a relay does not start with a part of its tokens. */
   async start(): Promise<void> {
     this.#lookedAt = this.#wallNow();

@@ -59,11 +59,9 @@ function answerPost(options: AgentRequestsOptions, path: string, request: SiteRe
       return true;
     case LOGOUT_PATH:
       withPrincipal(options, request, (principal) => {
-        const ended = principal === undefined ? Promise.resolve() : logins.end(principal, from);
-        void ended.then(
-          () => json(200, {}),
-          () => json(503, {error: {code: 'RELAY_BUSY', message: 'The relay cannot end the login now.'}}),
-        );
+        const ended = principal && logins.end(principal, from);
+        void ended?.then((refusal) => (refusal ? refuse(json, refusal) : json(200, {})));
+        if (ended === undefined) json(200, {});
       });
       return true;
     default:

@@ -1,8 +1,8 @@
 // Logins: a proved identity gets a token of the registry, which goes on when it is proved again and ends by a logout.
 
-import {readdir} from 'node:fs/promises';
+import {readdir, readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {expect} from 'vitest';
+import {expect, vi} from 'vitest';
 import {Logins} from '../../../../src/lib/relay/access/logins.js';
 import type {Proven} from '../../../../src/lib/relay/access/oidc.js';
 import type {Mapped} from '../../../../src/lib/relay/access/oidc-rules.js';
@@ -128,7 +128,7 @@ test('only a login of the same owner that was not revoked goes on', async ({scop
 });
 
 test('a token of an operator is no login: it is neither exchanged nor ended', async ({scope}) => {
-  const {stateDir, logins, registry, check} = await setUp(scope);
+  const {stateDir, logins, registry, check, prove} = await setUp(scope);
   const {token} = await new TokenCommands(stateDir).create({
     name: 'laptop',
     owner: 'ana',
@@ -141,8 +141,42 @@ test('a token of an operator is no login: it is neither exchanged nor ended', as
     status: 403,
     code: 'NOT_ALLOWED',
   });
-  await logins.end(principal, '');
+  const before = await registry.file.stamp();
+  expect(await logins.end(principal, '')).toBeUndefined();
+  expect(await logins.end(prove('ana'), '')).toBeUndefined();
   expect(check(token)).toBeDefined();
+  expect(await registry.file.stamp()).toBe(before);
+});
+
+test('logouts of one login at the same time share one change of the file', async ({scope}) => {
+  const {prove, logIn, logins, registry, check, events} = await setUp(scope);
+  const principal = check((await logIn(prove('ana'))).token) as Principal;
+  const change = vi.spyOn(registry.file, 'change');
+  const ended = await Promise.all(Array.from({length: 60}, () => logins.end(principal, '')));
+  expect(ended).toEqual(Array.from({length: 60}));
+  expect(await logins.end(principal, '')).toBeUndefined();
+  expect(change).toHaveBeenCalledTimes(1);
+  expect(events.filter(({type}) => type === 'logged-out')).toHaveLength(1);
+});
+
+test('a logout that fails can be tried again, but not without end; other owners are not affected', async ({
+  scope,
+}) => {
+  const {stateDir, prove, logIn, logins, check, pass} = await setUp(scope);
+  const ana = check((await logIn(prove('ana'))).token) as Principal;
+  const bob = check((await logIn(prove('bob'))).token) as Principal;
+  const path = join(stateDir, 'access', 'tokens.json');
+  const text = await readFile(path);
+  await writeFile(path, 'no tokens');
+  for (let tries = 0; tries < 50; tries += 1)
+    expect(await logins.end(ana, '')).toMatchObject({code: 'RELAY_BUSY', status: 503});
+  expect(await logins.end(ana, '')).toMatchObject({code: 'RELAY_BUSY', status: 429, retryAfterMs: 5_000});
+  await writeFile(path, text);
+  expect(await logins.end(bob, '')).toBeUndefined();
+  expect([ana.ended, bob.ended]).toEqual([undefined, 'TOKEN_REVOKED']);
+  pass(5_000);
+  expect(await logins.end(ana, '')).toBeUndefined();
+  expect(ana.ended).toBe('TOKEN_REVOKED');
 });
 
 test('an owner cannot fill the file: logins are slowed down, and the oldest is revoked', async ({scope}) => {
