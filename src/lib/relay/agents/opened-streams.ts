@@ -17,18 +17,26 @@ import type {Part} from '../part.js';
 export interface StreamBounds {
   /** Open at once. */
   readonly most: number;
+  /**
+   * Open at once in all sessions of an owner with a token of its own, unless the token has a number. Default: the handler has
+   * a limit of owners.
+   */
+  readonly mostOfOwner?: number;
   /** Opened in a row, and the number a second after that. */
   readonly burst: number;
   readonly perSecond: number;
 }
 
 /** For all kinds together that have no bounds of their own. */
-const USUAL: StreamBounds = {most: 1_024, burst: 1_024, perSecond: 200};
+const USUAL: StreamBounds = {most: 1_024, mostOfOwner: 20_000, burst: 1_024, perSecond: 200};
 
 interface Bounded {
   readonly most: number;
+  readonly mostOfOwner: number | undefined;
   /** Open streams by session. */
   readonly open: Counts;
+  /** Open streams by owner. */
+  readonly ofOwner: Counts;
   readonly buckets: TokenBuckets;
 }
 
@@ -145,10 +153,10 @@ export class OpenedStreams implements Part {
   #refusal(kind: StreamKind, {session, principal}: Opener): [code: StreamCode, message?: string] | undefined {
     if (this.#draining) return ['DRAINING', 'The relay is shutting down.'];
     if (this.#options.unread.full) return ['TOO_MUCH_UNREAD'];
-    const {owner, limits} = principal;
-    if (limits.maxStreams !== undefined && this.#ofOwner.of(owner) >= limits.maxStreams) {
-      this.#options.reports?.note('streams', 'owner', owner);
-      return ['TOO_MANY_STREAMS', `The owner may have ${limits.maxStreams} streams open at once.`];
+    const full = this.#mostOfOwner(kind, principal);
+    if (full !== undefined) {
+      this.#options.reports?.note('streams', 'owner', principal.owner);
+      return ['TOO_MANY_STREAMS', `The owner may have ${full} streams open at once.`];
     }
     const {most, open, buckets} = this.#of(kind);
     if (open.of(session) >= most)
@@ -158,11 +166,21 @@ export class OpenedStreams implements Part {
     return ['TOO_MANY_STREAMS', `Too many streams in a row; the next in ${seconds} s.`];
   }
 
+  /** The limit of the owner that is reached. Undefined: none is. */
+  #mostOfOwner(kind: StreamKind, {owner, tokenId, limits}: Principal): number | undefined {
+    const {maxStreams} = limits;
+    if (maxStreams !== undefined) return this.#ofOwner.of(owner) >= maxStreams ? maxStreams : undefined;
+    const {mostOfOwner, ofOwner} = this.#of(kind);
+    if (tokenId === undefined || mostOfOwner === undefined) return undefined;
+    return ofOwner.of(owner) >= mostOfOwner ? mostOfOwner : undefined;
+  }
+
   #count(stream: Stream, {session, principal: {owner}}: Opener): void {
     const {unread} = this.#options;
-    const {open, buckets} = this.#of(stream.kind);
+    const {open, ofOwner, buckets} = this.#of(stream.kind);
     buckets.spend(session);
     open.add(session, 1);
+    ofOwner.add(owner, 1);
     this.#ofOwner.add(owner, 1);
     const watched = unread.add({
       stream,
@@ -175,6 +193,7 @@ export class OpenedStreams implements Part {
       unread.delete(watched);
       this.#allowed.delete(stream);
       open.add(session, -1);
+      ofOwner.add(owner, -1);
       this.#ofOwner.add(owner, -1);
     };
     stream.onGone = gone;
@@ -184,8 +203,9 @@ export class OpenedStreams implements Part {
     return this.#bounded.get(kind) ?? this.#usual;
   }
 
-  #boundedBy({most, burst, perSecond}: StreamBounds): Bounded {
+  #boundedBy({most, mostOfOwner, burst, perSecond}: StreamBounds): Bounded {
     const {clock} = this.#options;
-    return {most, open: new Counts(), buckets: new TokenBuckets({burst, perSecond, clock})};
+    const buckets = new TokenBuckets({burst, perSecond, clock});
+    return {most, mostOfOwner, open: new Counts(), ofOwner: new Counts(), buckets};
   }
 }

@@ -11,9 +11,9 @@ import {ManualClock} from '../../../helpers/manual-clock.js';
 import {MEMORY} from '../../../mux/fabrics.js';
 import {Net} from '../../../mux/net.js';
 
-const opener = (session: string, limits: OwnerLimits): Opener => ({
+const opener = (session: string, limits: OwnerLimits, tokenId?: string): Opener => ({
   session,
-  principal: {...unlimitedPrincipal('token:1'), limits},
+  principal: {...unlimitedPrincipal('token:1'), tokenId, limits},
   features: [],
 });
 
@@ -43,9 +43,10 @@ async function setUp(limits: OwnerLimits = {}) {
     taken.push(stream);
     stream.accept();
   });
-  const state = {session: 'a'};
+  const state: {session: string; tokenId: string | undefined} = {session: 'a', tokenId: undefined};
   const net = await Net.linked(MEMORY, {
-    onOpen: (_side, stream, about) => streams.offer(stream, about, opener(state.session, limits)),
+    onOpen: (_side, stream, about) =>
+      streams.offer(stream, about, opener(state.session, limits, state.tokenId)),
   });
   /** Opens `count` streams as the agent; resolves with the result of each. */
   const openMany = async (count: number, kind: number = KIND.service) => {
@@ -170,4 +171,38 @@ test('the limit of an owner counts the streams of all its agents', async () => {
   });
   all.taken[0]?.reset('CANCELLED');
   expect(await all.open()).toMatchObject({outcome: 'opened'});
+});
+
+test('an owner with a token of its own has a limit over all its sessions', async () => {
+  await using all = await setUp();
+  all.state.tokenId = 'aaaaaaaaaa';
+  let opened = 0;
+  for (let session = 0; session < 21; session += 1) {
+    all.state.session = String(session);
+    opened += (await all.many(1_000)).length;
+  }
+  expect(opened).toBe(20_000);
+  expect(await all.open()).toMatchObject({
+    outcome: 'TOO_MANY_STREAMS',
+    message: 'The owner may have 20000 streams open at once.',
+  });
+  all.taken[0]?.reset('CANCELLED');
+  expect(await all.many(2)).toHaveLength(1);
+  // The single token has no such limit.
+  all.state.tokenId = undefined;
+  expect(await all.open()).toMatchObject({outcome: 'opened'});
+});
+
+test.each([
+  ['the limit of a kind counts its streams alone', {}, 3],
+  ['the number in a token is in the place of all of them', {maxStreams: 6}, 5],
+])('%s', async (_what, limits, expected) => {
+  await using all = await setUp(limits);
+  const bounds = {most: 10, mostOfOwner: 3, burst: 10, perSecond: 1};
+  all.streams.take(KIND.member, (stream) => stream.accept(), undefined, bounds);
+  all.state.tokenId = 'aaaaaaaaaa';
+  expect(await all.open()).toMatchObject({outcome: 'opened'});
+  const outcomes: string[] = [];
+  for (let at = 0; at < 6; at += 1) outcomes.push((await all.open(KIND.member)).outcome);
+  expect(outcomes.filter((each) => each === 'opened')).toHaveLength(expected);
 });
