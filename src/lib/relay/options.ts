@@ -128,6 +128,8 @@ export interface RelayOptions {
   maxHandshakesPerAddress?: number;
   /** Connections a second of an address that ask for names without a tunnel; ten times as many at once. Default 50. */
   unknownNamesPerSecondPerAddress?: number;
+  /** Agents of an owner at once, with those that have lost their link and may come back. Default 20,000; no limit for `token`. */
+  maxSessionsPerOwner?: number;
   /** New connections of agents a second of an owner. Default 100; no limit for `token`. */
   sessionsPerSecondPerOwner?: number;
   /** Bytes a second of all visitors together, both directions. Default: no limit. */

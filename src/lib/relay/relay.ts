@@ -205,6 +205,7 @@ export async function openRelay(
   );
   streams.take(KIND.member, networks.streams.take);
   egress.serve(streams);
+  const sessions = new SessionLimit({...base, settings, reports});
   const agents = new Agents({
     ...base,
     ...{software, tunnels, streams, windowBudget, replayBudget, names},
@@ -217,6 +218,7 @@ export async function openRelay(
     },
     onRestricted: (tunnel) => visitors.recheck(tunnel),
     worker: seat,
+    sessions,
     blocks: blocked,
     sessionCounts: seat?.sessionCounts,
     pool,
@@ -226,7 +228,6 @@ export async function openRelay(
   const kept = new KeptLimit({...base, budget: replayBudget, sessions: () => agents.sessions()});
 
   const stats = () => ({agents: agents.size, tunnels: tunnels.size, visitors: visitors.open});
-  const sessions = new SessionLimit({...base, settings, reports});
   const oidc = new Oidc({settings, clock, events});
   const registry = settings.tokenRegistry
     ? new TokenRegistry({

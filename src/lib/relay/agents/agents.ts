@@ -26,6 +26,7 @@ import type {Blocks} from '../access/blocked.js';
 import {type Principal, unlimitedPrincipal, withKey} from '../access/principal.js';
 import type {Load} from '../doors/load.js';
 import {type RelayEvents, sessionName} from '../events.js';
+import type {SessionLimit} from '../limits/session-limit.js';
 import type {Part} from '../part.js';
 import type {RelaySettings} from '../settings.js';
 import type {Caller} from '../site/own-site.js';
@@ -73,6 +74,8 @@ export interface AgentsOptions extends Settings {
   worker?: WorkerPlace | undefined;
   /** Default: only the sessions of this process. */
   sessionCounts?: SessionCounts | undefined;
+  /** Default: an owner has any number of sessions. */
+  sessions?: Pick<SessionLimit, 'refusalOf'> | undefined;
   /** Owners that may not connect. Default: none. */
   blocks?: Pick<Blocks, 'hasOwner'> | undefined;
   load: Pick<Load, 'add'>;
@@ -174,6 +177,8 @@ export class Agents implements Part {
         if (isNew) {
           // It has come through the door before that closed.
           if (this.#leaving !== undefined) return refuseHello(link, 'RELAY_BUSY', LEAVING, COME_BACK_MS);
+          const full = this.#options.sessions?.refusalOf(principal, this.#counts.of(principal.owner));
+          if (full !== undefined) return refuseHello(link, ...full);
           entered();
           this.#begin(link, {principal, features: hello.features ?? []}, hello.software);
         } else if (this.#resume(link, principal, hello, {relayNonce, strayed})) entered();

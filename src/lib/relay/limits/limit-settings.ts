@@ -80,6 +80,13 @@ export const LIMIT_SETTINGS = {
     group: LIMITS,
     reloads: true,
   }),
+  maxSessionsPerOwner: setting(count, {
+    key: 'max-sessions-per-owner',
+    defaultText: '20000; no limit for the token of --token-file',
+    help: 'Agents of an owner at once, with those that have lost their link and may come back.',
+    group: LIMITS,
+    reloads: true,
+  }),
   sessionsPerSecondPerOwner: setting(count, {
     key: 'sessions-per-second-per-owner',
     defaultText: '100; no limit for the token of --token-file',
@@ -138,6 +145,7 @@ const STANDARD: ByScope = {
 
 export const STANDARD_HANDSHAKES = 512;
 export const STANDARD_UNKNOWN_NAMES_PER_SECOND = 50;
+export const STANDARD_SESSIONS = 20_000;
 export const STANDARD_SESSIONS_PER_SECOND = 100;
 
 export function limitsOf(settings: LimitSettings): LimitsOf {

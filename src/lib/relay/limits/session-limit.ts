@@ -1,13 +1,16 @@
-// How often the agents of one owner may connect. A token that is right costs a handshake and a session each time.
+// How many agents one owner may have, and how often they may connect. A token that is right costs a handshake and a session
+// each time.
 
 import type {Clock} from '../../core/clock.js';
+import type {ErrorCode} from '../../core/errors.js';
 import type {Principal} from '../access/principal.js';
 import {TokenBuckets} from '../doors/token-buckets.js';
 import type {Part} from '../part.js';
 import type {LimitReports} from './limit-reports.js';
-import {type LimitSettings, STANDARD_SESSIONS_PER_SECOND} from './limit-settings.js';
+import {type LimitSettings, STANDARD_SESSIONS, STANDARD_SESSIONS_PER_SECOND} from './limit-settings.js';
 
-type SessionSettings = Pick<LimitSettings, 'sessionsPerSecondPerOwner'>;
+type SessionSettings = Pick<LimitSettings, 'maxSessionsPerOwner' | 'sessionsPerSecondPerOwner'>;
+type Owner = Pick<Principal, 'owner' | 'tokenId'>;
 
 /** All agents of an owner come back at once after a restart of the relay, or of the network. */
 const BURST_S = 50;
@@ -34,9 +37,9 @@ export class SessionLimit implements Part {
   }
 
   /** Counts an agent that connects. Undefined: it may; else the time until it may, ms. */
-  enter({owner, tokenId}: Pick<Principal, 'owner' | 'tokenId'>): number | undefined {
-    const standard = tokenId === undefined ? undefined : STANDARD_SESSIONS_PER_SECOND;
-    const perSecond = this.#settings.sessionsPerSecondPerOwner ?? standard;
+  enter({owner, tokenId}: Owner): number | undefined {
+    const perSecond =
+      this.#settings.sessionsPerSecondPerOwner ?? standardFor(tokenId, STANDARD_SESSIONS_PER_SECOND);
     if (perSecond === undefined) return undefined;
     const rate = {perSecond, burst: perSecond * BURST_S};
     if (this.#buckets.has(owner, rate)) {
@@ -46,4 +49,16 @@ export class SessionLimit implements Part {
     this.#reports.note('sessions', 'owner', owner);
     return this.#buckets.waitMs(owner, rate);
   }
+
+  /** Why an owner with this number of sessions may not begin another one now. Undefined: it may. */
+  refusalOf({owner, tokenId}: Owner, open: number): [code: ErrorCode, message: string] | undefined {
+    const most = this.#settings.maxSessionsPerOwner ?? standardFor(tokenId, STANDARD_SESSIONS);
+    if (most === undefined || open < most) return undefined;
+    this.#reports.note('sessions', 'owner', owner);
+    return ['RELAY_BUSY', `The owner may have ${most} agents at once.`];
+  }
 }
+
+/** The standard limits are for owners with a token of their own. */
+const standardFor = (tokenId: string | undefined, number: number) =>
+  tokenId === undefined ? undefined : number;

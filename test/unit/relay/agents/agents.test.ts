@@ -274,3 +274,22 @@ test('an agent that says hello while the relay shuts down does not stay', async 
   visitor.resetAndDestroy();
   await over;
 });
+
+test('an owner has a limited number of sessions at once; one whose link is lost counts, and resumes', async () => {
+  await using scope = new Scope();
+  const {relay, at, ear} = await setUp(scope, {maxSessionsPerOwner: 2});
+  const {agent, ticket} = await RawAgent.begin(scope, at);
+  const second = (await RawAgent.begin(scope, at)).agent;
+  agent.socket.terminate();
+  await ear.heard('agent-away');
+  const third = await RawAgent.connect(scope, at);
+  await third.hello();
+  expect(await third.lastWord()).toBe('RELAY_BUSY');
+  const again = await RawAgent.connect(scope, at);
+  await again.resume({...ticket, epoch: ticket.epoch + 1}, agent.received);
+  expect(await again.answer()).toBe('welcome');
+  second.say({type: 'close', code: 'CLOSED', message: ''});
+  await ear.heard('agent-gone');
+  await RawAgent.begin(scope, at);
+  expect(relay.stats().agents).toBe(2);
+});

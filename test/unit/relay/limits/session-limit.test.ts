@@ -1,4 +1,4 @@
-// How often the agents of an owner may connect.
+// How many agents an owner may have, and how often they may connect.
 
 import {expect, test} from 'vitest';
 import {SessionLimit} from '../../../../src/lib/relay/limits/session-limit.js';
@@ -6,11 +6,11 @@ import {ManualClock} from '../../../helpers/manual-clock.js';
 
 const ana = {owner: 'ana', tokenId: 'id'};
 
-function make(sessionsPerSecondPerOwner: number | undefined) {
+function make(sessionsPerSecondPerOwner?: number, maxSessionsPerOwner?: number) {
   const clock = new ManualClock();
   const noted: string[] = [];
   const limit = new SessionLimit({
-    settings: {sessionsPerSecondPerOwner},
+    settings: {sessionsPerSecondPerOwner, maxSessionsPerOwner},
     reports: {note: (...what) => void noted.push(what.join(' '))},
     clock,
   });
@@ -26,14 +26,27 @@ test('fifty seconds’ worth may come at once, then so many a second; other owne
   clock.advance(500);
   expect(limit.enter(ana)).toBeUndefined();
   expect(limit.enter(ana)).toBe(500);
-  limit.reload({sessionsPerSecondPerOwner: 10});
+  limit.reload({sessionsPerSecondPerOwner: 10, maxSessionsPerOwner: undefined});
   expect(limit.enter(ana)).toBeUndefined();
 });
 
 test('the standard limit lets 5,000 agents of an owner come back at once, and is not for the single token', () => {
-  const {limit} = make(undefined);
+  const {limit} = make();
   for (let i = 0; i < 5_000; i += 1) expect(limit.enter(ana)).toBeUndefined();
   expect(limit.enter(ana)).toBe(10);
   for (let i = 0; i < 6_000; i += 1)
     expect(limit.enter({owner: 'token:x', tokenId: undefined})).toBeUndefined();
+});
+
+test('an owner may have 20,000 agents at once; the single token has no limit until one is set', () => {
+  const {limit, noted} = make();
+  const single = {owner: 'token:x', tokenId: undefined};
+  expect(limit.refusalOf(ana, 19_999)).toBeUndefined();
+  expect(noted).toEqual([]);
+  expect(limit.refusalOf(ana, 20_000)).toEqual(['RELAY_BUSY', 'The owner may have 20000 agents at once.']);
+  expect(noted).toEqual(['sessions owner ana']);
+  expect(limit.refusalOf(single, 20_000)).toBeUndefined();
+  limit.reload({sessionsPerSecondPerOwner: undefined, maxSessionsPerOwner: 30_000});
+  expect(limit.refusalOf(ana, 20_000)).toBeUndefined();
+  expect(limit.refusalOf(single, 30_000)?.[0]).toBe('RELAY_BUSY');
 });
