@@ -2,12 +2,11 @@
 
 import type {Socket as UdpSocket} from 'node:dgram';
 import type {Server, Socket} from 'node:net';
-import {networkInterfaces} from 'node:os';
 import {systemCode} from '../core/errors.js';
 import {isLoopbackAddress} from '../core/listening.js';
 import type {Logger} from '../core/logger.js';
-import {plainAddress} from '../net/host-name.js';
 import {type ResolveName, Resolver} from '../net/name-lookup.js';
+import {OwnAddresses} from '../net/own-addresses.js';
 import {MAX_CONNECTIONS, originalDestination} from './doorway.js';
 import {breakOff} from './join.js';
 import type {MemberNames, MemberNetwork} from './member-network.js';
@@ -39,6 +38,7 @@ const DNS_PORT = 53;
 export class Gatekeeper {
   readonly #options: GatekeeperOptions;
   readonly #names = new NameTable();
+  readonly #ownAddresses: OwnAddresses;
   readonly #resolver: Resolver;
   readonly #refusals: Refusals;
   readonly #answers: Answers;
@@ -56,7 +56,19 @@ export class Gatekeeper {
     this.#options = options;
     this.#localPorts = new Set(options.localPorts);
     this.#maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
-    this.#policy = new Policy(options.rules, isOwnAddress);
+    const {log} = options;
+    this.#ownAddresses = new OwnAddresses({
+      onUnknown: (error) =>
+        log.warn(
+          'the addresses of this machine cannot be read: sealed programs reach no address of the internet',
+          {
+            reason: String(error),
+          },
+        ),
+    });
+    // Later there may be no free descriptor: then this list holds.
+    this.#ownAddresses.find();
+    this.#policy = new Policy(options.rules, this.#isOwnAddress);
     this.#resolver = new Resolver(options.resolve);
     this.#refusals = new Refusals(options.onRefused);
     this.#answers = new Answers({
@@ -65,6 +77,7 @@ export class Gatekeeper {
       resolver: this.#resolver,
       refusals: this.#refusals,
       members: options.member?.names,
+      ownAddresses: this.#ownAddresses,
     });
   }
 
@@ -104,7 +117,7 @@ export class Gatekeeper {
 
   /** From now on only these rules hold; what they do not allow is cut at once. */
   setRules(rules: SealRules): void {
-    this.#policy = new Policy(rules, isOwnAddress);
+    this.#policy = new Policy(rules, this.#isOwnAddress);
     for (const passage of [...this.#passages]) passage.review();
   }
 
@@ -147,6 +160,9 @@ export class Gatekeeper {
     const target = this.#judge(address, port);
     return typeof target === 'object' && target.kind !== 'local' ? target : undefined;
   }
+
+  /** Services on this machine may trust connections that come from its own addresses. While those are unknown, each may be one. */
+  readonly #isOwnAddress = (address: string): boolean => this.#ownAddresses.find()?.has(address) ?? true;
 
   get #isFull(): boolean {
     const most = this.#maxConnections;
@@ -205,11 +221,4 @@ export class Gatekeeper {
     this.#passages.add(passage);
     void passage.run();
   }
-}
-
-/** Services on this machine may trust connections that come from its own addresses. */
-function isOwnAddress(address: string): boolean {
-  return Object.values(networkInterfaces()).some((all) =>
-    all?.some((each) => plainAddress(each.address.split('%')[0] ?? '') === address),
-  );
 }

@@ -1,11 +1,11 @@
 // The resolver of a sealed network: it answers questions for allowed names, and forwards none.
 
 import {isIPv6} from 'node:net';
-import {networkInterfaces} from 'node:os';
 import {systemClock} from '../core/clock.js';
 import {addressKind} from '../net/address-kind.js';
 import {knownAddresses} from '../net/localhost.js';
 import type {Resolver} from '../net/name-lookup.js';
+import type {OwnAddresses} from '../net/own-addresses.js';
 import {
   type DnsAnswer,
   type DnsQuestion,
@@ -35,6 +35,7 @@ export interface AnswersOptions {
   readonly refusals: Refusals;
   /** Names of a private network are known without a look-up, whatever the rules are. */
   readonly members?: MemberNames | undefined;
+  readonly ownAddresses: Pick<OwnAddresses, 'find'>;
 }
 
 export class Answers {
@@ -52,7 +53,8 @@ export class Answers {
     const read = readQuestion(message);
     if (read === undefined) return undefined;
     if (!('question' in read)) return writeError(read);
-    return writeAnswer(read.question, await this.#answer(read.question));
+    const answer = await this.#answer(read.question).catch((): DnsAnswer => ({rcode: RCODE.failed}));
+    return writeAnswer(read.question, answer);
   }
 
   #mayAnswer(): boolean {
@@ -101,14 +103,13 @@ export class Answers {
       return {rcode: RCODE.ok, addresses: [type === TYPE_A ? v4 : v6], ttl: TTL_SECONDS};
     }
     // The seal accepts every connection before it dials, so a program would not fall back from IPv6 to IPv4.
-    const addresses = allowed.filter((each) => ofFamily(each) && (type === TYPE_A || hasIPv6()));
+    const addresses = allowed.filter((each) => ofFamily(each) && (type === TYPE_A || this.#hasIPv6));
     return {rcode: RCODE.ok, addresses, ttl: TTL_SECONDS};
   }
-}
 
-/** Whether this machine has an address in the IPv6 internet. */
-function hasIPv6(): boolean {
-  return Object.values(networkInterfaces()).some((all) =>
-    all?.some(({address, family}) => family === 'IPv6' && addressKind(address) === 'public'),
-  );
+  /** Whether this machine has an address in the IPv6 internet. */
+  get #hasIPv6(): boolean {
+    const own = [...(this.#options.ownAddresses.find() ?? [])];
+    return own.some((each) => isIPv6(each) && addressKind(each) === 'public');
+  }
 }

@@ -53,6 +53,7 @@ describe('look-ups', () => {
       names: new NameTable(),
       resolver: new Resolver(async (asked) => known[asked] ?? Promise.reject(new Error('no answer'))),
       refusals: new Refusals(() => {}),
+      ownAddresses: {find: () => new Set()},
     });
     expect(facts(await answers.to(question(name, type)))).toEqual(expected);
   });

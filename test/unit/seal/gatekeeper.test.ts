@@ -1,9 +1,10 @@
 import {createSocket} from 'node:dgram';
 import {once} from 'node:events';
 import {createServer} from 'node:net';
-import {expect} from 'vitest';
+import {expect, vi} from 'vitest';
 import {createLogger} from '../../../src/lib/core/logger.js';
 import {Gatekeeper} from '../../../src/lib/seal/gatekeeper.js';
+import type {Scope} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
 
 test('doors that come after the end are closed: nobody else would, and they keep the process alive', async () => {
@@ -20,4 +21,89 @@ test('doors that come after the end are closed: nobody else would, and they keep
   keeper.addResolver(resolver);
   expect(door.listening).toBe(false);
   expect(() => resolver.address()).toThrow();
+});
+
+const {machine, OWN} = vi.hoisted(() => ({
+  machine: {hasDescriptors: true},
+  OWN: ['93.184.215.20', '2606:2800:21f::20'],
+}));
+
+vi.mock('node:os', async (original) => ({
+  ...(await original<object>()),
+  networkInterfaces: () => {
+    if (machine.hasDescriptors) return {eth0: OWN.map((address) => ({address}))};
+    throw new Error('uv_interface_addresses returned EMFILE');
+  },
+}));
+
+const PUBLIC = '93.184.215.14';
+
+/** A sealed network that may use the internet, and what its resolver and its log say. */
+async function sealed(
+  scope: Scope,
+  {
+    found = [PUBLIC, '2606:2800:21f::14'],
+    onRefused = () => {},
+  }: {found?: string[]; onRefused?: () => void} = {},
+) {
+  const log: string[] = [];
+  const keeper = new Gatekeeper({
+    rules: {kind: 'internet'},
+    log: createLogger('seal', ({message}) => void log.push(message)),
+    onRefused,
+    resolve: async () => found,
+  });
+  scope.onEnd(() => {
+    machine.hasDescriptors = true;
+    keeper.close();
+  });
+  const resolver = createSocket('udp4').bind(0, '127.0.0.1');
+  const program = createSocket('udp4').bind(0, '127.0.0.1');
+  scope.onEnd(() => void program.close());
+  await Promise.all([once(resolver, 'listening'), once(program, 'listening')]);
+  keeper.addResolver(resolver);
+  /** The code of the answer, and how many addresses it has. */
+  const lookUp = async (type: number) => {
+    const name = [7, ...Buffer.from('example'), 0];
+    program.send(
+      Buffer.from([0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, ...name, 0, type, 0, 1]),
+      resolver.address().port,
+    );
+    const [answer] = (await once(program, 'message')) as [Buffer];
+    return {rcode: (answer[3] ?? 0) & 15, addresses: answer.readUInt16BE(6)};
+  };
+  return {keeper, log, lookUp};
+}
+
+const A = 1;
+const AAAA = 28;
+
+test('while the addresses of the machine cannot be read, the last ones hold', async ({scope}) => {
+  const {keeper, log, lookUp} = await sealed(scope);
+  machine.hasDescriptors = false;
+  expect(keeper.datagramTarget(PUBLIC, 443)).toEqual({kind: 'address', address: PUBLIC, port: 443});
+  for (const address of OWN) expect(keeper.datagramTarget(address, 443), address).toBeUndefined();
+  expect(await lookUp(A)).toEqual({rcode: 0, addresses: 1});
+  expect(await lookUp(AAAA)).toEqual({rcode: 0, addresses: 1});
+  expect(log).toEqual([]);
+});
+
+test('as long as the addresses of the machine have never been known, each address may be one of them', async ({
+  scope,
+}) => {
+  machine.hasDescriptors = false;
+  const {keeper, log, lookUp} = await sealed(scope);
+  expect(keeper.datagramTarget(PUBLIC, 443)).toBeUndefined();
+  expect(await lookUp(A)).toEqual({rcode: 3, addresses: 0});
+  expect(log).toEqual([expect.stringContaining('the addresses of this machine cannot be read')]);
+  machine.hasDescriptors = true;
+  expect(keeper.datagramTarget(PUBLIC, 443)).toMatchObject({kind: 'address'});
+});
+
+test('a question whose answer cannot be decided fails, and the resolver goes on', async ({scope}) => {
+  const onRefused = () => {
+    throw new Error('the listener is broken');
+  };
+  const {lookUp} = await sealed(scope, {found: ['10.0.0.1'], onRefused});
+  expect(await lookUp(A)).toEqual({rcode: 2, addresses: 0});
 });

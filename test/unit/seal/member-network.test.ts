@@ -73,6 +73,7 @@ describe('the resolver', () => {
         return ['203.0.113.1'];
       }),
       refusals: new Refusals(() => {}),
+      ownAddresses: {find: () => new Set()},
       members: network(),
     });
   }
