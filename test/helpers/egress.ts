@@ -146,6 +146,7 @@ export class EgressRig {
       reports: {note: (limit, by, of) => void this.limits.push(`${limit} ${by} ${of}`)},
       load: {add: () => {}},
       events: {emit: (event) => this.#heard(event)},
+      log: createLogger('test', undefined),
       clock,
       ownAddresses: () => [],
       ...more,

@@ -1,6 +1,7 @@
 // The options of egress at the relay.
 
 import type {Clock} from '../../core/clock.js';
+import type {Logger} from '../../core/logger.js';
 import type {BlockPool} from '../../mux/blocks.js';
 import type {Resolver} from '../../net/name-lookup.js';
 import type {Load} from '../doors/load.js';
@@ -33,6 +34,7 @@ export interface EgressOptions {
   reports: Pick<LimitReports, 'note'>;
   load: Pick<Load, 'add'>;
   events: Pick<RelayEvents, 'emit'>;
+  log: Pick<Logger, 'warn'>;
   clock: Clock;
   /** The connections of the owners in all processes of this relay. Default: this one is alone. */
   counts?: VisitorCounts | undefined;

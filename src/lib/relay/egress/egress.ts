@@ -51,7 +51,7 @@ export class Egress implements Part {
   readonly #sums = {connections: 0, bytesIn: 0, bytesOut: 0};
 
   constructor(options: EgressOptions) {
-    const {settings, clock, events, load, domain, own, ownAddresses} = options;
+    const {settings, clock, events, log, load, domain, own, ownAddresses} = options;
     const now = () => clock.now();
     this.#options = options;
     this.#settings = settings;
@@ -71,6 +71,7 @@ export class Egress implements Part {
       isDoor: own.isDoor,
       now,
       ownAddresses,
+      log,
     });
     this.#sources = new Sources((address) => this.#health.isHealthy(address));
     this.#ownNew = new NewConnections({settings, clock});

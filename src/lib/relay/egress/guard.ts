@@ -1,10 +1,11 @@
 // Decides about destinations: by name before the look-up, and by the very address that will be dialled. Pure, but for the list of
 // this machine's addresses.
 
-import {networkInterfaces} from 'node:os';
+import type {Logger} from '../../core/logger.js';
 import {addressKind} from '../../net/address-kind.js';
 import {AddressRanges} from '../../net/address-ranges.js';
 import {plainAddress} from '../../net/host-name.js';
+import {OwnAddresses} from '../../net/own-addresses.js';
 
 /** Services of cloud providers that give secrets to whoever asks from this machine. No range allows them. */
 const METADATA: Readonly<AddressRanges> = new AddressRanges([
@@ -44,6 +45,7 @@ export interface GuardOptions {
   now: () => number;
   /** Addresses of this machine. Default: those of its interfaces. */
   ownAddresses?: (() => readonly string[]) | undefined;
+  log: Pick<Logger, 'warn'>;
   /** Addresses that lead to this machine from outside. Default: none. */
   publicAddresses?: {readonly now: ReadonlySet<string>};
 }
@@ -52,13 +54,20 @@ export class Guard {
   readonly #options: GuardOptions;
   #rules: GuardRules;
   #allowed: AddressRanges;
-  #own: ReadonlySet<string> = new Set();
-  #ownUntil = Number.NEGATIVE_INFINITY;
+  readonly #own: OwnAddresses;
 
   constructor(options: GuardOptions) {
     this.#options = options;
     this.#rules = options.rules;
     this.#allowed = new AddressRanges(options.rules.allowPrivate);
+    const {ownAddresses: read, now, log} = options;
+    this.#own = new OwnAddresses({
+      ...{read, now, goodForMs: OWN_FOR_MS},
+      onUnknown: (error) =>
+        log.warn('the addresses of this machine cannot be read, so no egress can be used', {
+          reason: String(error),
+        }),
+    });
   }
 
   setRules(rules: GuardRules): void {
@@ -83,6 +92,8 @@ export class Guard {
 
   /**
    * For the address that will be dialled, and no other one. Returns the reason for a refusal.
+   *
+   * @throws while the addresses of this machine have never been known
    */
   refuseAddress(address: string, port: number): string | undefined {
     const plain = plainAddress(address);
@@ -116,12 +127,9 @@ export class Guard {
   }
 
   #isOwn(plain: string): boolean {
-    const {now, ownAddresses = interfaceAddresses} = this.#options;
-    if (now() >= this.#ownUntil) {
-      this.#own = new Set(ownAddresses());
-      this.#ownUntil = now() + OWN_FOR_MS;
-    }
-    return this.#own.has(plain) || this.#options.publicAddresses?.now.has(plain) === true;
+    const own = this.#own.find();
+    if (own === undefined) throw new Error('the addresses of this machine are unknown');
+    return own.has(plain) || this.#options.publicAddresses?.now.has(plain) === true;
   }
 }
 
@@ -138,10 +146,4 @@ function embeddedIPv4(plain: string): string | undefined {
     number,
   ];
   return [high >> 8, high & 255, low >> 8, low & 255].join('.');
-}
-
-function interfaceAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((all) =>
-    (all ?? []).flatMap(({address}) => plainAddress(address.split('%')[0] ?? '') ?? []),
-  );
 }

@@ -9,7 +9,7 @@ import {type OwnPortsOptions, ownPorts} from './own-ports.js';
 
 type Needed = Pick<
   EgressOptions,
-  'domain' | 'pool' | 'bandwidths' | 'reports' | 'load' | 'events' | 'clock'
+  'domain' | 'pool' | 'bandwidths' | 'reports' | 'load' | 'events' | 'log' | 'clock'
 > &
   Pick<OwnPortsOptions, 'door' | 'publicPort' | 'tunnels'>;
 

@@ -3,6 +3,7 @@
 
 import type {ProbeEnd} from '../../carrier/probe.js';
 import type {Clock} from '../../core/clock.js';
+import {systemCode} from '../../core/errors.js';
 import type {Stream} from '../../mux/stream.js';
 import type {StreamHandler} from '../../mux/stream-kinds.js';
 import {
@@ -58,9 +59,9 @@ export function probeService({domain, tunnels, dial, clock}: ProbeServiceOptions
       asked.kind === 'tcp'
         ? dial.port(asked.port, {secret, signal})
         : dial.name(asked.host, {secret, signal});
-    void end.then((result) => {
+    void end.then(answerOf, failure).then((answer) => {
       running -= 1;
-      stream.write(Buffer.concat([encodeMessage(answerOf(result)), Buffer.from('\n')]));
+      stream.write(Buffer.concat([encodeMessage(answer), Buffer.from('\n')]));
       stream.end();
     });
   };
@@ -68,6 +69,12 @@ export function probeService({domain, tunnels, dial, clock}: ProbeServiceOptions
 
 function answerOf(end: ProbeEnd): ProbeAnswer {
   return end.ok ? {ok: true} : {ok: false, leg: end.leg, reason: end.reason};
+}
+
+/** The probe could not even begin. */
+function failure(error: unknown): ProbeAnswer {
+  const code = systemCode(error) || 'unknown reason';
+  return {ok: false, leg: 'tcp', reason: `The relay cannot dial its own port (${code}).`};
 }
 
 /** Accepts the stream. When the agent needs no answer any more, the probe ends. */

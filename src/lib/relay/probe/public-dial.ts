@@ -1,11 +1,12 @@
 // Probes of this relay's own public names and ports, as a visitor from this machine would come.
 
 import {lookup} from 'node:dns/promises';
-import {networkInterfaces} from 'node:os';
 import type {SecureContext} from 'node:tls';
 import {dialProbe, type ProbeEnd} from '../../carrier/probe.js';
 import {tls} from '../../core/node-tls.js';
+import {plainAddress} from '../../net/host-name.js';
 import {knownAddresses} from '../../net/localhost.js';
+import {OwnAddresses} from '../../net/own-addresses.js';
 import type {HostPort} from '../../protocol/targets.js';
 import {isLoopbackHost} from '../../protocol/targets.js';
 import type {OwnDials} from './own-dials.js';
@@ -27,6 +28,7 @@ export interface PublicDialOptions {
 
 export class PublicDial {
   readonly #options: PublicDialOptions;
+  readonly #ownAddresses = new OwnAddresses();
   #trusted: {pem: string; context: SecureContext} | undefined;
 
   constructor(options: PublicDialOptions) {
@@ -54,7 +56,7 @@ export class PublicDial {
    */
   async port(port: number, {secret, signal}: {secret: string; signal: AbortSignal}): Promise<ProbeEnd> {
     const {tcpHost, tcpPublicHost, own} = this.#options;
-    const here = await addressHere(tcpPublicHost);
+    const here = await this.#addressHere(tcpPublicHost);
     return await dialProbe({
       ...{host: tcpPublicHost, port, secret, signal},
       at: {host: here ?? reachable(tcpHost), port},
@@ -62,6 +64,18 @@ export class PublicDial {
       timeoutMs: PROBE_MS,
       onSocket: (socket) => own.add(socket),
     });
+  }
+
+  /** The first address of a name that is one of this machine's, as far as those are known. */
+  async #addressHere(host: string): Promise<string | undefined> {
+    const found =
+      knownAddresses(host) ??
+      (await lookup(host, {all: true}).then(
+        (all) => all.map(({address}) => address),
+        () => [],
+      ));
+    const mine = this.#ownAddresses.find();
+    return found.find((address) => isLoopbackHost(address) || mine?.has(plainAddress(address) ?? ''));
   }
 
   /** Trusts the certificates of this relay alone: the question is whether its own name leads to it. */
@@ -74,18 +88,6 @@ export class PublicDial {
     }
     return this.#trusted.context;
   }
-}
-
-/** The first address of a name that is one of this machine's. */
-async function addressHere(host: string): Promise<string | undefined> {
-  const found =
-    knownAddresses(host) ??
-    (await lookup(host, {all: true}).then(
-      (all) => all.map(({address}) => address),
-      () => [],
-    ));
-  const mine = new Set(Object.values(networkInterfaces()).flatMap((all) => all?.map(({address}) => address)));
-  return found.find((address) => isLoopbackHost(address) || mine.has(address));
 }
 
 /** Listeners on all addresses are also on loopback. */

@@ -125,6 +125,27 @@ test('a destination that resets at once, and an agent that leaves while it is di
   await expect.poll(() => rig.egress.open).toBe(0);
 });
 
+test('a relay that cannot read the addresses of its machine dials nothing, and says once why', async ({
+  scope,
+}) => {
+  const port = await startEcho(scope, '127.0.0.7');
+  const warnings: unknown[] = [];
+  const rig = await EgressRig.start(scope, {
+    ownAddresses: () => {
+      throw new Error('uv_interface_addresses returned EAFNOSUPPORT');
+    },
+    log: {warn: (message, fields) => void warnings.push({message, ...fields})},
+  });
+  for (let round = 0; round < 3; round += 1)
+    expect(await rig.outcome({host: '127.0.0.7', port})).toBe('UNREACHABLE');
+  expect(warnings).toEqual([
+    {
+      message: expect.stringContaining('addresses of this machine cannot be read'),
+      reason: expect.stringContaining('EAFNOSUPPORT'),
+    },
+  ]);
+});
+
 test('one look-up decides: what the DNS says later changes nothing', async ({scope}) => {
   const port = await startEcho(scope, '127.0.0.7');
   const answers = [['127.0.0.7'], ['10.0.0.1'], ['169.254.169.254'], ['127.0.0.7']];

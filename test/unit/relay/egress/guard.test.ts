@@ -3,18 +3,20 @@
 import {isIPv4, isIPv6} from 'node:net';
 import {describe, expect, test} from 'vitest';
 import {hostName, plainAddress} from '../../../../src/lib/net/host-name.js';
-import {Guard, type GuardRules} from '../../../../src/lib/relay/egress/guard.js';
+import {Guard, type GuardOptions, type GuardRules} from '../../../../src/lib/relay/egress/guard.js';
 
 const OWN = '198.51.100.9';
 const DOORS = [443, 9_000];
 
-function guard(rules: Partial<GuardRules> = {}) {
+function guard(rules: Partial<GuardRules> = {}, more: Partial<GuardOptions> = {}) {
   return new Guard({
     rules: {allowPrivate: [], mail: false, ...rules},
     domain: 'r1.example.net',
     isDoor: (port) => DOORS.includes(port),
     now: () => 0,
     ownAddresses: () => [OWN, '2001:db8:9::9', '127.0.0.1', '::1'],
+    log: {warn: () => {}},
+    ...more,
     publicAddresses: {now: new Set(['203.0.113.99'])},
   });
 }
@@ -269,6 +271,22 @@ describe('the operator', () => {
     expect(refusal('mx.example.com', {port: 25})).toMatch(/mail/);
     expect(refusal('203.0.113.7', {port: 25, by: guard({mail: true})})).toBeUndefined();
   });
+});
+
+test('while the addresses of the machine cannot be read, the last ones hold', () => {
+  let now = 0;
+  let reads = 0;
+  const ownAddresses = () => {
+    reads += 1;
+    if (reads > 1) throw new Error('uv_interface_addresses returned EMFILE');
+    return [OWN];
+  };
+  const by = guard({}, {ownAddresses, now: () => now});
+  expect(refusal(OWN, {by})).toMatch(/machine of the relay/);
+  now = 1_000;
+  expect(refusal(OWN, {by})).toMatch(/machine of the relay/);
+  expect(refusal('203.0.113.80', {by})).toBeUndefined();
+  expect(reads).toBe(2);
 });
 
 test('the addresses of the tests are what they seem', () => {
