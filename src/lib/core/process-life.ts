@@ -2,6 +2,7 @@
 // each other's processes under other pids or not at all.
 import {readFile, readlink} from 'node:fs/promises';
 import {hostname, uptime} from 'node:os';
+import {systemCode, TunlError} from './errors.js';
 import {createHash} from './node-crypto.js';
 
 /** The system in which a pid is valid. */
@@ -22,7 +23,7 @@ export interface ProcessRecord {
   readonly system?: System | undefined;
 }
 
-/** `unknown`: the processes of its system are not visible from here. */
+/** `unknown`: the processes of its system are not visible from here, or this system does not tell now. */
 export type Life = 'running' | 'ended' | 'unknown';
 
 export interface Sight {
@@ -31,11 +32,11 @@ export interface Sight {
   readonly bootedAt: number;
   /** The time of the process's last sign of life: it touches the file with the record. */
   readonly touchedAt: number;
-  /** The start of the process with the record's pid here; '' for none. */
-  readonly start: string;
+  /** The start of the process with the record's pid here; '' for none. Undefined: the system does not tell. */
+  readonly start: string | undefined;
 }
 
-/** '' when there is no process; a zombie does not count. */
+/** '' when there is no process; a zombie does not count. Rejects when the system does not tell. */
 export type StartOf = (pid: number) => Promise<string>;
 
 /** A record without a sign of life for this long is given up; machines do not sleep longer. */
@@ -53,19 +54,28 @@ export function judgeLife(record: ProcessRecord, sight: Sight): Life {
     }
     if (there.namespace !== here.namespace || here.namespace === '') return forgotten;
   }
+  if (sight.start === undefined) return 'unknown';
   return sight.start !== '' && sight.start === record.start ? 'running' : 'ended';
 }
 
 /** @param touchedAt ms; the time of the file with the record */
 export async function judgeRecord(record: ProcessRecord, touchedAt: number, startOf: StartOf): Promise<Life> {
-  const [system, start] = await Promise.all([thisSystem(), startOf(record.pid)]);
+  const [system, start] = await Promise.all([thisSystem(), startOf(record.pid).catch(() => undefined)]);
   const now = Date.now();
   return judgeLife(record, {system, now, bootedAt: now - uptime() * 1_000, touchedAt, start});
 }
 
+/** @throws TunlError STATE_DIR: a record without a start would be that of a process that has ended */
 export async function recordThis(startOf: StartOf): Promise<ProcessRecord> {
-  const [system, start] = await Promise.all([thisSystem(), startOf(process.pid)]);
+  const [system, start] = await Promise.all([thisSystem(), startOf(process.pid).catch(noStart)]);
   return {pid: process.pid, start, ...(system !== undefined && {system})};
+}
+
+function noStart(error: unknown): never {
+  throw new TunlError('STATE_DIR', {
+    reason: `The system does not tell when this process has started (${systemCode(error) || 'unknown reason'}).`,
+    cause: error,
+  });
 }
 
 export function isProcessRecord(value: unknown): value is ProcessRecord {

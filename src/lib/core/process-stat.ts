@@ -1,6 +1,7 @@
 // The fields of Linux's /proc/PID/stat. All are empty for an empty text, as on other systems or after the end of the process.
 
 import {readFile} from 'node:fs/promises';
+import {systemCode} from './errors.js';
 
 export interface ProcessStat {
   /** `R`, `S`, `Z`, … */
@@ -28,11 +29,20 @@ export interface ProcessFacts {
   readonly start: string;
 }
 
-/** Undefined for a process that has ended. A zombie has; in a container it may never be reaped. */
+/** A process without an entry has ended: ESRCH when it ends while its file is open. */
+const GONE: readonly string[] = ['ENOENT', 'ESRCH'];
+
+/**
+ * Undefined for a process that has ended. A zombie has; in a container it may never be reaped.
+ *
+ * @throws when the system does not tell, as without a free descriptor: the process may run
+ */
 export async function factsOf(pid: number): Promise<ProcessFacts | undefined> {
-  const {state, parent, group, start} = parseStat(
-    await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => ''),
-  );
+  const text = await readFile(`/proc/${pid}/stat`, 'latin1').catch((error: unknown) => {
+    if (GONE.includes(systemCode(error))) return '';
+    throw error;
+  });
+  const {state, parent, group, start} = parseStat(text);
   if (state === '' || state === 'Z' || state === 'X') return undefined;
   return {parent: Number(parent), group: Number(group), start};
 }

@@ -26,5 +26,7 @@ export function keepFresh(path: string): void {
 
 async function startOf(pid: number): Promise<string> {
   if (process.platform === 'linux') return (await factsOf(pid))?.start ?? '';
-  return (await run('ps', ['-o', 'lstart=', '-p', String(pid)])).stdout.trim();
+  const {code, stdout} = await run('ps', ['-o', 'lstart=', '-p', String(pid)]);
+  if (code === -1) throw new Error('ps does not run');
+  return stdout.trim();
 }

@@ -42,7 +42,7 @@ async function membersByProc(family: Family): Promise<Members> {
   const all = new Map<number, ProcessFacts>();
   await Promise.all(
     (await pidsOf()).map(async (pid) => {
-      const facts = pid === process.pid ? undefined : await factsOf(pid);
+      const facts = pid === process.pid ? undefined : await factsOf(pid).catch(() => undefined);
       if (facts !== undefined) all.set(pid, facts);
     }),
   );

@@ -50,9 +50,12 @@ async function isStale(folder: string, pid: number): Promise<boolean> {
     const record: unknown = JSON.parse(await readFile(path, 'utf8'));
     const {mtimeMs} = await stat(path);
     return isProcessRecord(record) && (await lifeOf(record, mtimeMs)) === 'ended';
-  } catch {
+  } catch (error) {
+    const code = systemCode(error);
+    // Such as EMFILE: there may be a record.
+    if (code !== '' && code !== 'ENOENT') return false;
     // The folder has no record: its process has just made it, or died before it wrote the record.
     const {mtimeMs} = await stat(folder).catch(() => ({mtimeMs: Date.now()}));
-    return Date.now() - mtimeMs > UNRECORDED_MS && (await factsOf(pid)) === undefined;
+    return Date.now() - mtimeMs > UNRECORDED_MS && (await factsOf(pid).catch(() => 'unknown')) === undefined;
   }
 }

@@ -40,16 +40,18 @@ async function askToStop(roster: SandboxRoster, listed: ListedSandbox): Promise<
 /** Its leftovers are removed at the next start. */
 async function killOwner(owner: ProcessRecord): Promise<SandboxEnd> {
   const until = systemClock.now() + AFTER_KILL_MS;
-  while ((await lifeOf(owner, Date.now())) === 'running') {
+  for (;;) {
+    const life = await lifeOf(owner, Date.now());
+    if (life === 'ended') return KILLED;
     try {
-      process.kill(owner.pid, 'SIGKILL');
+      // The pid of one that cannot be looked up may belong to another process by now.
+      if (life === 'running') process.kill(owner.pid, 'SIGKILL');
     } catch (error) {
       if (systemCode(error) !== 'ESRCH') throw stuck(owner, systemCode(error), error);
     }
     if (systemClock.now() > until) throw stuck(owner, 'it does not end');
     await sleep(LOOK_EVERY_MS);
   }
-  return KILLED;
 }
 
 function stuck({pid}: ProcessRecord, why: string, cause?: unknown): TunlError {

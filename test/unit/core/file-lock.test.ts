@@ -8,6 +8,12 @@ import type {ProcessRecord, System} from '../../../src/lib/core/process-life.js'
 import {eventually} from '../../helpers/eventually.js';
 import type {Scope} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
+import {unreadable} from '../../helpers/unreadable.js';
+
+vi.mock('node:fs/promises', async (original) => {
+  const {withUnreadable} = await import('../../helpers/unreadable.js');
+  return withUnreadable(await original<typeof import('node:fs/promises')>());
+});
 
 const OLD = new Date(Date.now() - 120_000);
 /** No process has the largest number that Linux allows. */
@@ -47,6 +53,15 @@ test('a living process keeps its lock; one that was killed does not, even if ano
 });
 
 const isLinux = process.platform === 'linux';
+
+test('a holder that cannot be looked up for lack of a descriptor keeps its lock', async ({scope, skip}) => {
+  skip(!isLinux, 'only Linux has /proc');
+  const {held, taken} = await setUp(scope);
+  await held({pid: process.ppid});
+  unreadable.add(`/proc/${process.ppid}/stat`);
+  scope.onEnd(() => unreadable.clear());
+  expect(await taken()).toEqual(HELD);
+});
 
 test.for<[string, Partial<System>]>([
   ['container', {namespace: 'pid:[1]'}],

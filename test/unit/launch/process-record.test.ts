@@ -1,15 +1,22 @@
 // A state folder that two pid namespaces share: no process removes or ends what belongs to the other.
 import {existsSync, readdirSync} from 'node:fs';
-import {readFile, utimes, writeFile} from 'node:fs/promises';
+import {readFile, rename, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {describe, expect} from 'vitest';
+import {describe, expect, vi} from 'vitest';
 import {judgeLife, type Sight, type System} from '../../../src/lib/core/process-life.js';
+import {lifeOf, thisProcess} from '../../../src/lib/launch/process-record.js';
 import {Roster} from '../../../src/lib/launch/roster.js';
 import {makeRunFolder} from '../../../src/lib/launch/run-folder.js';
 import {Child} from '../../helpers/child.js';
 import {root, until} from '../../helpers/launching.js';
 import type {Scope} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
+import {unreadable} from '../../helpers/unreadable.js';
+
+vi.mock('node:fs/promises', async (original) => {
+  const {withUnreadable} = await import('../../helpers/unreadable.js');
+  return withUnreadable(await original<typeof import('node:fs/promises')>());
+});
 
 describe('whether a process still runs', () => {
   const here: System = {boot: 'b1', namespace: 'n1', host: 'h1'};
@@ -20,6 +27,7 @@ describe('whether a process still runs', () => {
     ['a process with this pid and start', 'running', {}, {}],
     ['a later process with this pid', 'ended', {}, {start: '8'}],
     ['no process with this pid', 'ended', {}, {start: ''}],
+    ['a system that does not tell of the process now', 'unknown', {}, {start: undefined}],
     ['a system without namespaces', 'running', undefined, {system: undefined}],
     ['a system without namespaces, no process', 'ended', undefined, {system: undefined, start: ''}],
     ['another namespace, no process with this pid here', 'unknown', {namespace: 'n2'}, {start: ''}],
@@ -56,6 +64,35 @@ describe('whether a process still runs', () => {
   ])('%s: %s', (_what, life, there, seen) => {
     const system = there === undefined ? undefined : {...here, ...there};
     expect(judgeLife({pid: 5, start: '7', system}, {...sight, ...seen})).toBe(life);
+  });
+
+  test('without a free descriptor nobody is taken for ended, and no record without a start is made', async ({
+    scope,
+    skip,
+  }) => {
+    skip(process.platform !== 'linux', 'only Linux has /proc');
+    const record = await thisProcess();
+    expect(await lifeOf(record, Date.now())).toBe('running');
+    unreadable.add(`/proc/${process.pid}/stat`);
+    scope.onEnd(() => unreadable.clear());
+    expect(await lifeOf(record, Date.now())).toBe('unknown');
+    await expect(thisProcess()).rejects.toMatchObject({
+      code: 'STATE_DIR',
+      message: expect.stringContaining('EMFILE'),
+    });
+  });
+
+  test('the run folder of a process is not removed because its record cannot be read', async ({scope}) => {
+    const stateDir = await scope.tempDir('state');
+    const folder = await makeRunFolder(stateDir);
+    // Like one of a process that is not visible from here.
+    const old = folder.replace(/\d+(-[0-9a-f]+)$/, '4194304$1');
+    await rename(folder, old);
+    await utimes(old, 1, 1);
+    unreadable.add(join(old, '.process.json'));
+    scope.onEnd(() => unreadable.clear());
+    await makeRunFolder(stateDir);
+    expect(existsSync(old)).toBe(true);
   });
 });
 
