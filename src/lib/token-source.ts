@@ -115,6 +115,8 @@ export class TokenSource {
     const {renewal, expiresAt} = context ?? {};
     if (renewal === undefined || expiresAt === undefined) return;
     if (renewal.at > Date.now()) {
+      // Hours later an upgrade of the package may have removed the files.
+      loadRenewal().catch(() => {});
       this.#later(renewal.at, () => this.#renewInTime(name));
       return;
     }
@@ -138,8 +140,7 @@ export class TokenSource {
       let login = await contexts.get(name);
       const {renewal, token} = login;
       if (renewal === undefined || renewal.at > Date.now()) return;
-      const {renewLogin} = await import('./agent/login/device-flow.js');
-      const {endLogin, exchangeToken} = await import('./agent/login/relay-site.js');
+      const {renewLogin, endLogin, exchangeToken} = await loadRenewal();
       // The user may log out, or in again, while the issuer and the relay answer. That has the last word.
       const replace = async (next: Context) => {
         const isReplaced = await contexts.replace(login, next);
@@ -184,6 +185,14 @@ export class TokenSource {
         );
     });
   }
+}
+
+/** In files of their own, because most tunnels have no login that ends. */
+async function loadRenewal() {
+  const {loadOauth, renewLogin} = await import('./agent/login/device-flow.js');
+  const {endLogin, exchangeToken} = await import('./agent/login/relay-site.js');
+  await loadOauth();
+  return {renewLogin, endLogin, exchangeToken};
 }
 
 /** A context after a login or a renewal. */

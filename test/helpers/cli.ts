@@ -7,11 +7,18 @@ import {Child, type ChildOptions, type Exit} from './child.js';
 import type {Scope} from './scope.js';
 
 export const projectRoot = fileURLToPath(new URL('../..', import.meta.url));
-export const entry = `${projectRoot}bin/run.js`;
+export const entry: string = entryOf(projectRoot);
 
 export interface CliOptions extends ChildOptions {
   /** Default: a new one. */
   stateDir?: string;
+  /** The package to run. Default: that of the project. */
+  root?: string;
+}
+
+/** @param root with a slash at its end */
+function entryOf(root: string): string {
+  return `${root}bin/run.js`;
 }
 
 type EventOf<T extends CliEvent['type']> = Extract<CliEvent, {type: T}>;
@@ -20,7 +27,7 @@ export class Cli extends Child {
   readonly stateDir: string;
 
   constructor(args: readonly string[], stateDir: string, options: CliOptions) {
-    super(process.execPath, [entry, ...args], {
+    super(process.execPath, [entryOf(options.root ?? projectRoot), ...args], {
       ...options,
       name: `tunl ${args.join(' ')}`,
       env: {HOME: stateDir, TUNL_STATE_DIR: stateDir, ...options.env},

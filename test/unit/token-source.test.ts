@@ -10,6 +10,13 @@ import {createAuthority} from '../helpers/certificates.js';
 import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
 
+const {loaded} = vi.hoisted(() => ({loaded: [] as string[]}));
+
+vi.mock('oauth4webapi', async (original) => {
+  loaded.push('oauth4webapi');
+  return await original<object>();
+});
+
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const inMs = (ms: number) => new Date(Date.now() + ms).toISOString();
@@ -73,6 +80,19 @@ async function setUp(scope: Scope) {
 async function until(holds: () => Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
 }
+
+// Before the other tests, which renew.
+test('the code of a renewal is loaded with the first link: until its time an upgrade may remove the files', async ({
+  scope,
+}) => {
+  const {url, stored, asked} = await setUp(scope);
+  const renewal = {issuer: url, clientId: 'tunl', refreshToken: 'first', at: Date.now() + HOUR};
+  const tokens = await stored({expiresAt: inMs(2 * HOUR), renewal});
+  expect(loaded).toEqual([]);
+  await tokens.current();
+  await until(async () => loaded.length > 0);
+  expect(asked).toEqual([]);
+});
 
 test('a login past half of its life is renewed in the background, and the token stays', async ({scope}) => {
   const {asked, contexts, stored, state} = await setUp(scope);

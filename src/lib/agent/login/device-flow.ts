@@ -77,8 +77,11 @@ export async function renewLogin(
   });
 }
 
+/** In a file of its own, which is read at the first call. */
+export const loadOauth = () => import('oauth4webapi');
+
 async function open(issuer: string, clientId: string, trust: IssuerTrust) {
-  const oauth = await import('oauth4webapi');
+  const oauth = await loadOauth();
   const options = {[oauth.customFetch]: issuerFetch(trust)};
   const at = new URL(issuer);
   const server = await oauth.processDiscoveryResponse(at, await oauth.discoveryRequest(at, options));

@@ -39,6 +39,8 @@ export class GatedUpstream implements Upstream {
     this.#options = options;
     this.#line = new UpstreamLine(upstream, {waitMs: options.waitMs, reloads: options.offlinePage});
     this.#http1 = new Http1Gate(options.house, this.#line);
+    // An upgrade of the package removes the file from under a running tunnel, so it is not read at the first visit only.
+    if (options.h2) loadHttp2().catch(() => {});
   }
 
   get label(): string {
@@ -94,19 +96,25 @@ export class GatedUpstream implements Upstream {
       },
     });
     const begin = (isHttp2: boolean) => {
-      if (isHttp2) void this.#beginHttp2(inner, outer, dial).then((begun) => (visit = begun));
-      else visit = this.#http1.begin(inner, outer, dial);
+      if (isHttp2) {
+        this.#beginHttp2(inner, outer, dial).then(
+          (begun) => (visit = begun),
+          () => outer.destroy(),
+        );
+      } else visit = this.#http1.begin(inner, outer, dial);
     };
     if (dial.alpn !== undefined || !this.#options.h2) begin(dial.alpn === 'h2');
     else sniff(inner, begin);
   }
 
   async #beginHttp2(inner: Duplex, outer: Duplex, dial: UpstreamDial): Promise<GateVisit> {
-    // Imported here because most tunnels offer no HTTP/2.
-    const {Http2Visit} = await import('./http2-gate.js');
+    const {Http2Visit} = await loadHttp2();
     return new Http2Visit(inner, outer, {house: this.#options.house, line: this.#line, dial});
   }
 }
+
+/** In a file of its own, because most tunnels offer no HTTP/2. */
+const loadHttp2 = () => import('./http2-gate.js');
 
 /** For a visitor without ALPN at a tunnel that offers HTTP/2: the first bytes tell. They stay in the stream. */
 function sniff(inner: Duplex, begin: (isHttp2: boolean) => void): void {

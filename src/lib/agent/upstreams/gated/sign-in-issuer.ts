@@ -39,6 +39,8 @@ export class SignInIssuer {
 
   constructor(about: SignInClient) {
     this.#about = about;
+    // An upgrade of the package removes the file from under a running tunnel, so it is not read at the first sign-in only.
+    loadOauth().catch(() => {});
   }
 
   get host(): string {
@@ -115,7 +117,7 @@ export class SignInIssuer {
   }
 
   async #discover(): Promise<Server> {
-    const oauth = await import('oauth4webapi');
+    const oauth = await loadOauth();
     const {issuer, trust} = this.#about;
     const at = new URL(issuer);
     const options = {[oauth.customFetch]: issuerFetch(trust)};
@@ -123,6 +125,9 @@ export class SignInIssuer {
     return {oauth, server, since: Date.now()};
   }
 }
+
+/** In a file of its own, because most tunnels and hubs have no issuer. */
+const loadOauth = () => import('oauth4webapi');
 
 function authOf(
   oauth: typeof OAuth,

@@ -2,12 +2,20 @@
 
 import {createServer} from 'node:http';
 import type {JWTPayload} from 'jose';
-import {describe, expect} from 'vitest';
+import {describe, expect, vi} from 'vitest';
 import {conditionOf} from '../../../../../src/lib/agent/upstreams/gated/sign-in-gate.js';
+import {eventually} from '../../../../helpers/eventually.js';
 import {get, HOST, startGated} from '../../../../helpers/gated.js';
 import {startIssuer} from '../../../../helpers/issuer.js';
 import type {Scope} from '../../../../helpers/scope.js';
 import {test} from '../../../../helpers/test.js';
+
+const {loaded} = vi.hoisted(() => ({loaded: [] as string[]}));
+
+vi.mock('oauth4webapi', async (original) => {
+  loaded.push('oauth4webapi');
+  return await original<object>();
+});
 
 const PAGE = 'Accept: text/html';
 const CLOSE = 'Connection: close';
@@ -79,6 +87,16 @@ async function setUp(scope: Scope, allow: readonly string[] = ['ana@example.com'
 const status = (answer: string) => Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1]);
 const cookieOf = (answer: string) => /set-cookie: ([^;]+)/i.exec(answer)?.[1] ?? '';
 const locationOf = (answer: string) => /^location: (.*)\r$/im.exec(answer)?.[1];
+
+// Before the other tests, which sign in.
+test('the code of a sign-in is loaded with the gate: until the first visitor an upgrade may remove the files', async ({
+  scope,
+}) => {
+  expect(loaded).toEqual([]);
+  const {issuer} = await setUp(scope);
+  await eventually(() => expect(loaded).toHaveLength(1));
+  expect(issuer.requests).toBe(0);
+});
 
 test('a browser goes to the issuer, comes back to its page, and is in with a cookie', async ({scope}) => {
   const {begin, end, say, seen} = await setUp(scope);
