@@ -10,8 +10,8 @@ import {type ErrorCode, TunlError} from './core/errors.js';
 import {withLock} from './core/file-lock.js';
 import type {Logger} from './core/logger.js';
 
-/** A timer of Node runs for at most 24 days. */
-const LONGEST_WAIT_MS = 20 * 86_400_000;
+/** Timers stand still while the machine sleeps: the time of day is looked at this often, ms. */
+const LONGEST_WAIT_MS = 60_000;
 /** After a renewal that failed, ms. */
 const TRY_AGAIN_MS = 60_000;
 

@@ -244,6 +244,22 @@ test('a job’s login that could not be renewed is tried again, and a refused to
   expect(log).toEqual(Array.from({length: 2}, () => 'the token could not be renewed'));
 });
 
+test('a job’s login is renewed after a sleep of the machine, during which the timers stand still', async ({
+  scope,
+}) => {
+  const {asked, source, state, idToken: issued} = await setUp(scope);
+  vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout', 'Date', 'hrtime']});
+  scope.onEnd(() => void vi.useRealTimers());
+  const exchanges = () => asked.filter((path) => path === '/agent/login').length;
+  state.login = {expiresAt: inMs(12 * HOUR), token: 'tunl_login_job'};
+  await source(async () => issued()).current();
+  vi.advanceTimersByTime(MINUTE);
+  expect(exchanges()).toBe(1);
+  vi.setSystemTime(Date.now() + 8 * HOUR);
+  vi.advanceTimersByTime(MINUTE);
+  await until(async () => exchanges() === 2);
+});
+
 test('a relay that is busy after the end of a job’s login gets the issuer’s token', async ({scope}) => {
   const {source, state, idToken: issued} = await setUp(scope);
   const jwt = issued();
