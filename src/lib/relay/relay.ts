@@ -208,7 +208,7 @@ export async function openRelay(
   const sessions = new SessionLimit({...base, settings, reports});
   const agents = new Agents({
     ...base,
-    ...{software, tunnels, streams, windowBudget, replayBudget, names},
+    ...{software, tunnels, streams, windowBudget, replayBudget, names, sessions},
     ...{resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner, successors},
     warningOf: warnings.of,
     onBound: (tunnel) => {
@@ -218,7 +218,6 @@ export async function openRelay(
     },
     onRestricted: (tunnel) => visitors.recheck(tunnel),
     worker: seat,
-    sessions,
     blocks: blocked,
     sessionCounts: seat?.sessionCounts,
     pool,

@@ -1,16 +1,12 @@
 // The sessions of this relay's agents: their handshakes, their resumes, and their ends.
 
-import {atMost, type Clock} from '../../core/clock.js';
+import {atMost} from '../../core/clock.js';
 import {ERRORS, type ErrorCode, isErrorCode, type TunlError} from '../../core/errors.js';
-import type {Logger} from '../../core/logger.js';
-import type {BlockPool} from '../../mux/blocks.js';
 import type {Carrier} from '../../mux/carrier.js';
 import {greetAgent, refuseHello} from '../../mux/handshake.js';
 import {Link} from '../../mux/link.js';
-import type {ReplayBudget} from '../../mux/replay-budget.js';
 import {RelayTicket} from '../../mux/resume-ticket.js';
 import {Session} from '../../mux/session.js';
-import type {WindowBudget} from '../../mux/window-budget.js';
 import {Turns} from '../../mux/work.js';
 import {type AgentMessage, parseAgentMessage} from '../../protocol/control-messages.js';
 import {MalformedMessage} from '../../protocol/fields.js';
@@ -22,22 +18,17 @@ import {
   type Hello,
 } from '../../protocol/link-messages.js';
 import {provenKey} from '../access/agent-key.js';
-import type {Blocks} from '../access/blocked.js';
 import {type Principal, unlimitedPrincipal, withKey} from '../access/principal.js';
-import type {Load} from '../doors/load.js';
-import {type RelayEvents, sessionName} from '../events.js';
-import type {SessionLimit} from '../limits/session-limit.js';
+import {sessionName} from '../events.js';
 import type {Part} from '../part.js';
-import type {RelaySettings} from '../settings.js';
 import type {Caller} from '../site/own-site.js';
-import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
-import {Binds, type BindsOptions} from './binds.js';
+import type {AgentSettings, AgentsOptions} from './agents-options.js';
+import {Binds} from './binds.js';
 import {type Expire, expireInTurns} from './expire.js';
 import {COME_BACK_MS, type Destination, goodbye, LEAVING} from './goodbye.js';
 import {addressOf, isOwn, type Member, refusalOf, UNPROVEN} from './member.js';
-import type {OpenedStreams, Opener} from './opened-streams.js';
+import type {Opener} from './opened-streams.js';
 import {SessionCounts} from './session-counts.js';
-import type {WorkerPlace} from './worker-place.js';
 
 /** From the upgrade to the hello, ms. */
 const HELLO_TIMEOUT_MS = 10_000;
@@ -45,44 +36,6 @@ const HELLO_TIMEOUT_MS = 10_000;
 /** How long agents may take for bytes of visitors who have left, and for the goodbye. Agents without a link get no time. */
 const LAST_BYTES_MS = 5_000;
 const LAST_WORDS_MS = 1_000;
-
-type Settings = Pick<
-  RelaySettings,
-  'resumeWindowMs' | 'maxTunnelsPerAgent' | 'maxLeasesPerOwner' | 'successors'
->;
-
-export interface AgentsOptions extends Settings {
-  /** The relay's own name: agents dial it, and those without a token sign it. */
-  domain: string;
-  software: string;
-  tunnels: TunnelTable;
-  names: BindsOptions['names'];
-  /** Gets the streams that agents open. */
-  streams: OpenedStreams;
-  /** Why visitors of a name that agents have just bound may fail. */
-  warningOf: (tunnel: Tunnel) => string | undefined;
-  /** A tunnel is bound, and its agent knows it: visitors may come. */
-  onBound: (tunnel: Tunnel) => void;
-  onRestricted: (tunnel: Tunnel) => void;
-  pool: BlockPool;
-  windowBudget: WindowBudget;
-  replayBudget: ReplayBudget;
-  keepForReplay: boolean;
-  /** The upper bound of the random wait before agents that are sent away come back, ms. */
-  comeBackWithinMs: number;
-  /** This process among several of the relay. Undefined: it is the only one. */
-  worker?: WorkerPlace | undefined;
-  /** Default: only the sessions of this process. */
-  sessionCounts?: SessionCounts | undefined;
-  /** Default: an owner has any number of sessions. */
-  sessions?: Pick<SessionLimit, 'refusalOf'> | undefined;
-  /** Owners that may not connect. Default: none. */
-  blocks?: Pick<Blocks, 'hasOwner'> | undefined;
-  load: Pick<Load, 'add'>;
-  events: Pick<RelayEvents, 'emit'>;
-  clock: Clock;
-  log: Logger;
-}
 
 export class Agents implements Part {
   #options: AgentsOptions;
@@ -189,7 +142,7 @@ export class Agents implements Part {
   };
 
   /** Sessions keep the resume window that they began with. */
-  reload({resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner, successors}: Settings): void {
+  reload({resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner, successors}: AgentSettings): void {
     this.#options = {...this.#options, resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner, successors};
     this.#binds.reload({maxTunnelsPerAgent, maxLeasesPerOwner});
   }
