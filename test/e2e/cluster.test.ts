@@ -137,6 +137,28 @@ describe.each(USERS)('for %s', (user) => {
 
 const [first = 'user'] = USERS;
 
+/** A process loses its parent and ends; then its number must be free. */
+const ORPHAN = `
+rm -f "$1"
+(sh -c 'echo $$ > "$1.new" && mv "$1.new" "$1"' sh "$1" &)
+until [ -s "$1" ]; do sleep 0.05; done
+pid=$(cat "$1")
+for times in $(seq 100); do [ -e "/proc/$pid" ] || exit 0; sleep 0.05; done
+exit 9
+`;
+
+test('processes that have lost their parent leave no zombies, also when a member kills all that it can', async ({
+  scope,
+}) => {
+  const file = join(await scope.tempDir('orphan'), 'pid');
+  const orphan = ['sh', '-c', ORPHAN, 'sh', file];
+  const first = await runCluster(scope, 'root', ['run', '--size', '1', '--', ...orphan]);
+  expect(first.code, first.stderr).toBe(0);
+  const killing = `trap '' TERM; kill -TERM -1; sleep 0.2; exec sh -c '${ORPHAN.replaceAll("'", "'\\''")}' sh ${file}`;
+  const second = await runCluster(scope, 'root', ['run', '--size', '1', ...shell(killing)]);
+  expect(second.code, second.stderr).toBe(0);
+});
+
 test('stdout has the bytes of rank 0 as they are, and stderr whole lines of the others', async ({scope}) => {
   const folder = await scope.tempDir('bytes');
   const [sent, stdoutFile] = [join(folder, 'sent'), join(folder, 'received')];

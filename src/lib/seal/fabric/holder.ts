@@ -31,6 +31,9 @@ export interface HolderPlan {
  * `$0` members, `"$@"` the program that makes the listeners. The ruleset comes on descriptor 4, the text of a member's shell
  * in `$MEMBER`. It prints `up CODE`, and answers `link`, once all members have reported, with `link CODE`.
  *
+ * At its end the shell waits for `cat`, and meanwhile for every process that has lost its parent, so none stays as a zombie. A program
+ * inside may kill `cat`, but not process 1.
+ *
  * The folders belong to resolvers that answer over Unix sockets, which cross network namespaces. A resolv.conf that names a
  * resolver of this machine's loopback would lead nowhere. No file is made where the machine would see it.
  */
@@ -70,8 +73,7 @@ if [ -n "$RESOLVER" ]; then
   wait $doors || code=${NO_LISTENERS}
 fi
 echo "link $code"
-trap '' CHLD
-exec cat 3<&- 4<&- >/dev/null
+until cat 3<&- 4<&- >/dev/null; do :; done
 `;
 
 /**
