@@ -1,13 +1,14 @@
 // The relay of a tunnel: the given one, or one inside this process; how it is dialled, and which settings tunnels must share
 // to share a link to it.
 
+import type {Socket} from 'node:net';
 import {resolve} from 'node:path';
 import type {SessionPlace} from './agent/agent-options.js';
 import type {ReadyEvent} from './agent/events.js';
 import type {ProberOptions} from './agent/prober.js';
 import {LINK_SETTINGS} from './agent/settings-table.js';
 import {Successors} from './agent/successors.js';
-import {dialCarrier} from './carrier/dial.js';
+import {dialCarrier, dialPort} from './carrier/dial.js';
 
 import {dialProbe} from './carrier/probe.js';
 import {ignoredProxy, proxyFor} from './carrier/proxy.js';
@@ -36,6 +37,8 @@ export interface FoundRelay {
   successors: Successors;
   /** `url`: another relay, which this one has named. */
   dial: (signal: AbortSignal, url: string | undefined, session?: SessionPlace) => Promise<Carrier>;
+  /** A TCP connection to the relay's TLS port, without a word in it. */
+  dialPort: (options: {signal: AbortSignal; timeoutMs: number}) => Promise<Socket>;
   /** Dials a public name as a visitor does. */
   dialPublic: ProberOptions['dial'];
   release?: () => Promise<void>;
@@ -56,6 +59,8 @@ export interface Surroundings {
 interface Place extends Pick<ChosenRelay, 'origin' | 'token' | 'tokenKey'> {
   /** PEM text. */
   ca: string | undefined;
+  /** The relay of the last link, when it is another one that this one has named. */
+  followedTo?: string | undefined;
   /** PEM text of the CA of this user's own relays. */
   ownCa?: string | undefined;
 }
@@ -72,7 +77,7 @@ export async function findRelay(settings: LinkValues, around: Surroundings): Pro
   };
   const log = createLogger('agent', around.log);
   const tokens = new TokenSource({chosen, place: {origin, ...trust}, stateDir, log});
-  const place = {origin, ...trust, token: tokens.current, tokenKey};
+  const place: Place = {origin, ...trust, token: tokens.current, tokenKey};
   const ignored = ignoredProxy(parseRelayUrl(place.origin), process.env);
   if (ignored !== undefined) log.warn(ignored);
   const successors = new Successors({home: place.origin, allowed: settings.follow});
@@ -82,6 +87,7 @@ export async function findRelay(settings: LinkValues, around: Surroundings): Pro
     relay: {url: place.origin, embedded: false},
     successors,
     dial: dialer(place, successors, settings),
+    dialPort: portDialer(place, successors),
     dialPublic: publicDialer(place),
     onOver: () => tokens.close(),
   };
@@ -91,7 +97,7 @@ async function embeddedRelay(settings: LinkValues, {embedded, ...user}: Surround
   if (embedded === undefined) throw new TunlError('RELAY_NEEDED');
   const {relay, release} = await embedded.borrow({...user, stateDir: settings.stateDir});
   const {url, caFile} = relay;
-  const place = {
+  const place: Place = {
     origin: url,
     token: async () => undefined,
     tokenKey: undefined,
@@ -104,6 +110,7 @@ async function embeddedRelay(settings: LinkValues, {embedded, ...user}: Surround
     relay: {url, embedded: true, ...(caFile === undefined ? {} : {caFile})},
     successors,
     dial: dialer(place, successors, settings),
+    dialPort: portDialer(place, successors),
     dialPublic: publicDialer(place),
     release,
     openLocalDoor: async (host, about) => await relay.openLocalDoor(host, about),
@@ -132,11 +139,8 @@ function keyOf({origin, tokenKey, ca, ownCa}: Place, settings: LinkValues): read
 
 const NEW_SESSION: SessionPlace = {worker: undefined, ticket: undefined};
 
-function dialer(
-  {origin, token, ca, ownCa}: Place,
-  successors: Successors,
-  settings: LinkValues,
-): FoundRelay['dial'] {
+function dialer(place: Place, successors: Successors, settings: LinkValues): FoundRelay['dial'] {
+  const {origin, token, ca, ownCa} = place;
   return async (signal, url, {worker, ticket} = NEW_SESSION) => {
     // A session has its own secret. The token could also have changed meanwhile.
     const bearer = ticket === undefined ? await token() : undefined;
@@ -155,7 +159,18 @@ function dialer(
       throw ticket === undefined ? error : withoutTicket(error);
     });
     if (url === undefined) successors.reachedHome(address);
+    place.followedTo = url;
     return carrier;
+  };
+}
+
+function portDialer(place: Place, successors: Successors): FoundRelay['dialPort'] {
+  return async (options) => {
+    const {origin, followedTo: url, ca} = place;
+    return await dialPort({
+      ...{...options, url: url ?? origin, ca},
+      ...(url !== undefined && {accepts: successors.accepts}),
+    });
   };
 }
 

@@ -1,5 +1,6 @@
 // An agent without tunnels: a link to a relay elsewhere, for streams of its own and for those that the relay opens to it.
 
+import type {Socket} from 'node:net';
 import {answerOf} from './agent/ask-relay.js';
 import type {LinkEvent} from './agent/events.js';
 import {LinkedAgent} from './agent/linked-agent.js';
@@ -58,6 +59,11 @@ export interface RelayLink extends AsyncDisposable {
   connect(kind: StreamKind, about: object, options?: ConnectOptions): Promise<StreamDuplex>;
   /** Asks a service of the relay, which answers with one line of JSON. @throws TunlError as `connect` */
   ask(about: {service: string; [more: string]: unknown}, options?: {signal?: AbortSignal}): Promise<unknown>;
+  /**
+   * A TCP connection to the relay's TLS port, by the same way as the link: through the proxy, if there is one. Nothing was said in
+   * it. @throws TunlError RELAY_*, PROXY_FAILED, ABORTED
+   */
+  dialPort(options: {signal: AbortSignal; timeoutMs: number}): Promise<Socket>;
   /** Takes the streams of this kind that the relay opens. */
   take(kind: Exclude<StreamKind, typeof KIND.visitor>, handler: StreamHandler): void;
   /** A new session has begun: the streams of the one before are lost, or end soon. Returns a function that ends the calls. */
@@ -103,7 +109,7 @@ export async function openLink(options: LinkOptions = {}): Promise<RelayLink> {
       ended.resolve(error);
     },
   });
-  const link = new OpenLink(linked, ended.promise, listeners);
+  const link = new OpenLink(linked, {ended: ended.promise, listeners, dialPort: found.dialPort});
   const abort = () => void link.close();
   signal?.addEventListener('abort', abort, {once: true});
   // It may have come while files were read.
@@ -114,13 +120,18 @@ export async function openLink(options: LinkOptions = {}): Promise<RelayLink> {
 
 class OpenLink implements RelayLink {
   readonly ended: Promise<TunlError | undefined>;
+  readonly dialPort: RelayLink['dialPort'];
   readonly #linked: LinkedAgent;
   readonly #listeners: Set<() => void>;
   #closed: Promise<void> | undefined;
 
-  constructor(linked: LinkedAgent, ended: Promise<TunlError | undefined>, listeners: Set<() => void>) {
+  constructor(
+    linked: LinkedAgent,
+    {ended, dialPort, listeners}: Pick<RelayLink, 'ended' | 'dialPort'> & {listeners: Set<() => void>},
+  ) {
     this.#linked = linked;
     this.ended = ended;
+    this.dialPort = dialPort;
     this.#listeners = listeners;
   }
 

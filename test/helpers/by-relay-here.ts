@@ -18,11 +18,15 @@ export interface ByRelayHere {
   address: string;
 }
 
-/** @param onConnection the service of the first member */
+/**
+ * @param onConnection the service of the first member
+ * @param urlOf where the members dial the relay. Default: its own URL
+ */
 export async function membersByRelayHere(
   scope: Scope,
   options: RelayOptions,
   onConnection: (socket: Socket) => void,
+  urlOf: (relay: RunningRelay) => Promise<string> = async ({url}) => url,
 ): Promise<ByRelayHere> {
   const stateDir = await scope.tempDir('relay');
   const relay = await startRunningRelay({
@@ -31,9 +35,10 @@ export async function membersByRelayHere(
   });
   scope.onEnd(async () => await relay.close());
   const service = await scope.listen(createServer({allowHalfOpen: true}, onConnection));
+  const url = await urlOf(relay);
   // Members that share no temporary folder reach each other by the relay alone.
   const env = async () => ({
-    ...{TUNL_RELAY: relay.url, TUNL_TOKEN: TOKEN, TUNL_CA_FILE: relay.caFile ?? ''},
+    ...{TUNL_RELAY: url, TUNL_TOKEN: TOKEN, TUNL_CA_FILE: relay.caFile ?? ''},
     TMPDIR: await scope.tempDir('machine'),
   });
   const serve = ['net', 'serve', 'lab', '--name', 'store', `8000:${service}`, '--json'];

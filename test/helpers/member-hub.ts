@@ -97,6 +97,7 @@ export class MemberHub {
         return stream;
       },
       connect: refuse,
+      dialPort: refuse,
       ask: refuse,
       take: (kind, handler) => {
         handlers[kind] = handler;

@@ -121,6 +121,12 @@ export class MemberAgent {
   ): Promise<StreamDuplex> {
     return this.link.connect(KIND.member, {scope, network, from, to, port});
   }
+
+  /** Asks for a rendezvous with another member. @throws the reason of the refusal */
+  meet(from: string, to: string, network: string): Promise<StreamDuplex> {
+    const about = {scope: 'net', network, from, to, port: 0, rendezvous: true};
+    return this.link.connect(KIND.member, about);
+  }
 }
 
 /** A stream of the service `network`. */

@@ -476,7 +476,7 @@ export const eventSchemas = {
     name: text,
     address: text,
     accepts: v.boolean(),
-    path: v.exactOptional(v.picklist(['machine', 'direct', 'relay'])),
+    path: v.exactOptional(v.picklist(['machine', 'direct', 'relay-tcp', 'relay'])),
     rttMs: v.exactOptional(ms),
   }),
   'member-port': v.strictObject({type: v.literal('member-port'), network: text, to: text, address: text}),

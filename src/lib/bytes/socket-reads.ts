@@ -4,13 +4,20 @@ import type {Socket} from 'node:net';
 import type {Block, BlockPool} from '../mux/blocks.js';
 import {PAYLOAD_AT, PAYLOAD_BYTES} from '../mux/stream.js';
 import {sharedBuffer} from '../net/own-buffers.js';
-import type {Splice} from './splice.js';
 
 /** From this size on a read gets its own block; smaller reads are copied. */
 const OWN_BLOCK_FROM_BYTES = 32 * 1024;
 
 /** The most blocks for reads that may never come; beyond that, busy sockets share the quiet buffer as well. 5 MiB. */
 const MAX_LENT = 32;
+
+/** Takes the bytes of one socket. Both return false when the socket must not be read until it is resumed. */
+export interface ReadTarget {
+  /** The bytes are valid until it returns. */
+  read(chunk: Buffer): boolean;
+  /** `length` bytes from PAYLOAD_AT on. The block is the target's from now on. */
+  readBlock(block: Block, length: number): boolean;
+}
 
 /** The option `onread` of `net.connect`. The caller must call `release` when the socket is closed. */
 export interface SocketRead {
@@ -19,7 +26,7 @@ export interface SocketRead {
   release(): void;
 }
 
-/** One for each agent and relay. Accepted sockets have no `onread` in Node, so only dialled sockets are read this way. */
+/** One for each agent and relay. Accepted sockets have no `onread` in Node: `readInto` of net/own-buffers.ts gives them the same. */
 export class SocketReads {
   readonly #pool: BlockPool;
   readonly #mostBytes: number;
@@ -32,8 +39,8 @@ export class SocketReads {
     this.#mostBytes = mostBytes;
   }
 
-  /** The `onread` option for the socket of `splice`. The socket pauses when the callback returns false. */
-  for(splice: Splice): SocketRead {
+  /** The `onread` option for the socket whose bytes `target` takes. The socket pauses when the callback returns false. */
+  for(target: ReadTarget): SocketRead {
     let block: Block | undefined;
     let busy = false;
     const lend = (): Block => {
@@ -55,11 +62,11 @@ export class SocketReads {
       callback: (bytes, buffer) => {
         busy = bytes >= OWN_BLOCK_FROM_BYTES;
         if (block === undefined || buffer.buffer !== block.buffer.buffer) {
-          return splice.read(this.#shared.subarray(0, bytes));
+          return target.read(this.#shared.subarray(0, bytes));
         }
         const mine = unlend() as Block;
-        if (busy) return splice.readBlock(mine, bytes);
-        const go = splice.read(mine.buffer.subarray(PAYLOAD_AT, PAYLOAD_AT + bytes));
+        if (busy) return target.readBlock(mine, bytes);
+        const go = target.read(mine.buffer.subarray(PAYLOAD_AT, PAYLOAD_AT + bytes));
         mine.release();
         return go;
       },

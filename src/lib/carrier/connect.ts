@@ -171,7 +171,7 @@ function schemesOf(rawHeaders: readonly string[]): string[] {
   return [...new Set(names)].slice(0, MAX_SCHEMES);
 }
 
-function openTcp(
+export function openTcp(
   attempt: Attempt,
   peer: Peer,
   {host, port, accepts}: Pick<TlsTarget, 'host' | 'port' | 'accepts'>,

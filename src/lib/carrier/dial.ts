@@ -7,7 +7,7 @@ import type {Socket} from 'node:net';
 import {systemCode, TunlError} from '../core/errors.js';
 import {randomBytes} from '../core/node-crypto.js';
 import {Attempt} from './attempt.js';
-import {ignore, openTls, openTunnel} from './connect.js';
+import {ignore, openTcp, openTls, openTunnel} from './connect.js';
 import {answerError, failure, type Peer, socketError} from './dial-errors.js';
 import {acceptFor, SUBPROTOCOL} from './handshake.js';
 import {proxyFor} from './proxy.js';
@@ -75,6 +75,20 @@ export async function dialCarrier(options: DialOptions): Promise<Dialled> {
     socket.destroy();
     throw error;
   }
+}
+
+export interface DialPortOptions extends Pick<DialOptions, 'url' | 'timeoutMs' | 'accepts'> {
+  signal: AbortSignal;
+  ca: string | undefined;
+}
+
+/** The TCP connection alone, by the same way. @throws TunlError RELAY_*, PROXY_FAILED, ABORTED */
+export async function dialPort({url, ca, timeoutMs, signal, accepts}: DialPortOptions): Promise<Socket> {
+  const relay = parseRelayUrl(url);
+  using attempt = new Attempt({timeoutMs, signal, label: relay.label});
+  const proxy = proxyFor(relay, process.env);
+  if (proxy !== undefined) return await openTunnel(attempt, proxy, {relay, ca});
+  return await openTcp(attempt, {kind: 'relay', label: relay.label}, {...relay, accepts});
 }
 
 function upgrade(

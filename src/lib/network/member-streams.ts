@@ -13,6 +13,8 @@ export interface MemberEnd {
   isFull(claimed: string): boolean;
   /** A way for a session, from a member that has yet to prove its key. */
   onWay(stream: HandshakeStream, claimed: string): void;
+  /** A way for a session, from such a member, over a rendezvous, for which the stream stands. False: it asks too often. */
+  onRendezvous(stream: Stream, id: string, claimed: string): boolean;
   /** One connection without TLS. Undefined: it takes only those inside TLS. */
   onPlain: ((stream: Stream, from: MemberId, port: number) => void) | undefined;
 }
@@ -44,7 +46,7 @@ export function takeMemberStreams(
 
 /** @throws MalformedMessage */
 function offer(all: ReadonlyMap<string, MemberEnd>, stream: Stream, about: Buffer): void {
-  const {to, from, port, ...network} = parseMemberOffer(about);
+  const {to, from, port, rendezvous, ...network} = parseMemberOffer(about);
   const end = all.get(placeOf(network, to));
   if (end === undefined) {
     stream.refuse('MEMBER_UNKNOWN');
@@ -58,6 +60,11 @@ function offer(all: ReadonlyMap<string, MemberEnd>, stream: Stream, about: Buffe
   }
   if (end.isFull(from.address)) {
     stream.refuse('TOO_MANY_STREAMS', 'The member is busy.');
+    return;
+  }
+  if (rendezvous !== undefined) {
+    if (!end.onRendezvous(stream, rendezvous, from.address))
+      stream.refuse('TOO_MANY_STREAMS', 'The member was asked for too many rendezvous.');
     return;
   }
   const duplex = new HandshakeStream(stream);

@@ -1,7 +1,7 @@
 // A member of a private network, as the other members see it.
 
 /** The way to a member: this one itself, a member on the same machine, an address of its machine, or the relay. */
-export type MemberPath = 'self' | 'machine' | 'direct' | 'relay';
+export type MemberPath = 'self' | 'machine' | 'direct' | 'relay-tcp' | 'relay';
 
 export interface Member {
   readonly name: string;

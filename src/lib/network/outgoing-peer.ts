@@ -1,13 +1,13 @@
 // The connections from this member to one other: the session for them, and the way that it takes.
 
-import {type Clock, pause, type Timer} from '../core/clock.js';
+import {atMost, type Clock, pause, type Timer} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import {randomBytes} from '../core/node-crypto.js';
 import type {Stream} from '../mux/stream.js';
 import type {Outstanding} from '../seal/last-bytes.js';
 import {refusal} from './connections.js';
 import {readJsonLine} from './line-of.js';
-import type {Paths, Way} from './paths.js';
+import {isBetter, type Paths, type Way} from './paths.js';
 import {readAnswer, SESSION_DIGITS} from './peer-messages.js';
 import {type PeerOpen, type PeerPath, PeerSession, type SharedByPeers} from './peer-session.js';
 import type {Peer} from './roster.js';
@@ -28,8 +28,15 @@ const ANSWER_MS = 10_000;
 /** Waits between attempts to get a path again, ms. */
 const FIRST_AGAIN_MS = 100;
 const LONGEST_AGAIN_MS = 2_000;
+/** The answer on a new path, while the present one works: acks wait for it, ms. */
+const MOVE_ANSWER_MS = 3_000;
+/** A path that was lost during a move is replaced by the new one within this time, or dialled again, ms. */
+const MOVE_MS = 1_000;
 /** While connections are on the relay's path, how often a better one is tried, ms. */
 const BETTER_MS = 31_000;
+/** Connections that move this much through a stream of the relay in this time get a rendezvous there, ms and bytes. */
+const LOAD_MS = 500;
+const MUCH_BYTES = 4 * 1024 * 1024;
 
 export class OutgoingPeer {
   readonly #options: OutgoingOptions;
@@ -40,7 +47,16 @@ export class OutgoingPeer {
   #giveUp = new AbortController();
   #idle: Timer | undefined;
   #better: Timer | undefined;
+  #load: Timer | undefined;
+  /** A better path is on its way. */
   #seeks = false;
+  /** The last move to another path, and how many are under way. */
+  #move: Promise<void> = Promise.resolve();
+  #moves = 0;
+  /** The paths that were taken. */
+  #taken = 0;
+  /** When the present path was taken. */
+  #movedAt = 0;
   #closed = false;
 
   constructor(options: OutgoingOptions) {
@@ -92,6 +108,7 @@ export class OutgoingPeer {
     this.#closed = true;
     this.#idle?.cancel();
     this.#better?.cancel();
+    this.#load?.cancel();
     this.#giveUp.abort();
     await this.#session?.close();
   }
@@ -114,6 +131,10 @@ export class OutgoingPeer {
       // The other member opens its connections in a session of its own.
       onConnection: (stream) => stream.refuse('NOT_ALLOWED'),
       onDetached: () => {
+        const peer = this.#options.peer();
+        // During a move the other member has ended the old path.
+        if (peer !== undefined && this.#moves === 0)
+          this.#options.paths.lost(peer, session.path, this.#clock.now() - this.#movedAt);
         onChange();
         void this.#resume(session);
       },
@@ -143,14 +164,21 @@ export class OutgoingPeer {
   /** The first lines, then the session goes on over this way. @throws TunlError */
   async #attach(session: PeerSession, {socket, path, begin}: Way, resumes: boolean): Promise<void> {
     const told = resumes ? session.offer() : undefined;
+    const {linked} = session;
+    const taken = this.#taken;
     try {
       const to = this.#options.peer()?.address;
       const hello = {to, session: session.id, resumes, received: told ?? 0};
       socket.write(`${JSON.stringify(hello)}\n`);
-      const answer = readAnswer(await readJsonLine(socket, ANSWER_MS));
+      const answer = readAnswer(await readJsonLine(socket, linked ? MOVE_ANSWER_MS : ANSWER_MS));
       if ('code' in answer) throw refusal(answer.code, answer.message);
       if (this.#closed) throw new TunlError('CLOSED');
+      // The answer is from before that path: the session has got further.
+      if (taken !== this.#taken)
+        throw new TunlError('MEMBER_UNREACHABLE', {reason: 'Another path was quicker.'});
+      this.#taken += 1;
       session.attach(begin(this.#options.shared), path, {told, has: answer.received});
+      this.#movedAt = this.#clock.now();
     } catch (error) {
       socket.on('error', () => {});
       socket.destroy();
@@ -165,7 +193,12 @@ export class OutgoingPeer {
     let waitMs = FIRST_AGAIN_MS;
     while (!session.ended && !session.linked && !this.#closed) {
       try {
-        await this.#attach(session, await this.#dial(session), true);
+        // The other member takes the new path first, so the old one may be lost before this member knows of the new one.
+        await atMost(this.#clock, MOVE_MS, this.#move);
+        if (session.linked) return;
+        const way = await this.#dial(session);
+        if (session.linked) return void way.socket.destroy();
+        await this.#attach(session, way, true);
         this.#seekBetter(session);
         this.#options.onChange();
         return;
@@ -184,8 +217,16 @@ export class OutgoingPeer {
 
   /** A better way has answered late. */
   async #moveTo(session: PeerSession, way: Way): Promise<void> {
-    if (session.ended || this.#closed || session !== this.#session) return void way.socket.destroy();
-    await this.#attach(session, way, true).catch(() => {});
+    const isNeeded = !session.linked || isBetter(way.path, session.path);
+    if (session.ended || this.#closed || session !== this.#session || !isNeeded)
+      return void way.socket.destroy();
+    this.#moves += 1;
+    this.#move = this.#attach(session, way, true).catch(() => {
+      const peer = this.#options.peer();
+      if (peer !== undefined) this.#options.paths.lost(peer, way.path, 0);
+    });
+    await this.#move;
+    this.#moves -= 1;
     this.#options.onChange();
   }
 
@@ -195,23 +236,48 @@ export class OutgoingPeer {
     this.#better = this.#clock.after(BETTER_MS, () => {
       if (session.ended || this.#closed || session !== this.#session) return;
       const peer = this.#options.peer();
-      if (peer === undefined || this.#seeks || !this.#options.paths.hasBetter(peer, session.path))
+      const {paths} = this.#options;
+      if (peer === undefined || this.#seeks || !paths.hasBetter(peer, session.path))
         return this.#seekBetter(session);
-      this.#seeks = true;
-      this.#options.paths
-        .dialBetter(peer, this.#giveUp.signal)
-        .then((way) => this.#moveTo(session, way))
-        .catch(() => {})
-        .finally(() => {
-          this.#seeks = false;
-          this.#seekBetter(session);
-        });
+      void this.#seek(session, paths.dialBetter(peer, this.#giveUp.signal)).then(() =>
+        this.#seekBetter(session),
+      );
+    });
+  }
+
+  /** Moves the connections to this way when it comes. */
+  async #seek(session: PeerSession, dialled: Promise<Way>): Promise<void> {
+    this.#seeks = true;
+    try {
+      await this.#moveTo(session, await dialled);
+    } catch {
+      // The present path stays.
+    } finally {
+      this.#seeks = false;
+    }
+  }
+
+  /** A stream of the relay costs everybody on the way much more than a rendezvous, which only pays when much is moved. */
+  #watchLoad(session: PeerSession): void {
+    this.#load?.cancel();
+    const before = session.movedBytes;
+    this.#load = this.#clock.after(LOAD_MS, () => {
+      if (session.ended || this.#closed || session !== this.#session || session.connections === 0) return;
+      const peer = this.#options.peer();
+      const {paths} = this.#options;
+      const isMuch = session.linked && session.movedBytes - before >= MUCH_BYTES;
+      if (isMuch && peer !== undefined && !this.#seeks && paths.mayMeet(peer, session.path))
+        void this.#seek(session, paths.meet(peer, this.#giveUp.signal));
+      this.#watchLoad(session);
     });
   }
 
   #onIdle(session: PeerSession, isIdle: boolean): void {
     this.#idle?.cancel();
-    if (!isIdle) return;
+    if (!isIdle) {
+      this.#watchLoad(session);
+      return;
+    }
     this.#idle = this.#clock.after(IDLE_MS, () => {
       if (session.connections === 0) void session.close();
     });

@@ -10,6 +10,7 @@ import type {Stream} from '../mux/stream.js';
 import {dialUntil} from '../net/dial.js';
 import type {RelayLink} from '../open-link.js';
 import type {NetworkName} from '../protocol/network-messages.js';
+import {FEATURE_RENDEZVOUS} from '../protocol/rendezvous.js';
 import {KIND} from '../protocol/wire.js';
 import {refusal} from './connections.js';
 import {HandshakeStream} from './handshake-stream.js';
@@ -17,6 +18,7 @@ import {machinePlace} from './machine-door.js';
 import type {MemberKey} from './member-key.js';
 import {type SecuredMember, secureMember} from './member-tls.js';
 import type {PeerPath} from './peer-session.js';
+import {openRendezvous} from './rendezvous.js';
 import {type Peer, placeOf} from './roster.js';
 
 export interface Way {
@@ -30,7 +32,7 @@ export interface Way {
 }
 
 export interface PathsOptions {
-  readonly link: Pick<RelayLink, 'open'>;
+  readonly link: Pick<RelayLink, 'open' | 'connect' | 'relay' | 'features' | 'dialPort'>;
   readonly network: NetworkName;
   readonly name: string;
   readonly key: MemberKey;
@@ -42,11 +44,18 @@ const HEAD_START_MS = 250;
 const DIRECT_MS = 5_000;
 /** A place that did not answer is not tried again before this has passed, ms. */
 const AGAIN_MS = 30_000;
-const RANK: Readonly<Record<PeerPath, number>> = {machine: 2, direct: 1, relay: 0};
+/** A rendezvous that failed: most likely something on the way to the relay reads TLS. Not tried again before this, ms. */
+const MEET_AGAIN_MS = 600_000;
+/** A rendezvous that lived this long has proved that it works, ms. */
+const STEADY_MS = 60_000;
+const RANK: Readonly<Record<PeerPath, number>> = {machine: 3, direct: 2, 'relay-tcp': 1, relay: 0};
+
+/** Whether connections on path `b` should move to path `a`. */
+export const isBetter = (a: PeerPath, b: PeerPath): boolean => RANK[a] > RANK[b];
 
 export class Paths {
   readonly #options: PathsOptions;
-  /** Places that did not answer, and when. */
+  /** Places that did not answer, and when they may be tried again. */
   readonly #failed = new Map<string, number>();
 
   constructor(options: PathsOptions) {
@@ -55,7 +64,7 @@ export class Paths {
 
   /** Whether there is a way that was not tried lately, and is better than this one. */
   hasBetter(peer: Peer, path: PeerPath): boolean {
-    return RANK[path] < RANK.direct && this.#directWays(peer).length > 0;
+    return isBetter('direct', path) && this.#directWays(peer).length > 0;
   }
 
   /**
@@ -79,7 +88,7 @@ export class Paths {
       const got = (way: Way) => {
         underWay -= 1;
         const before = taken;
-        if (before !== undefined && RANK[way.path] <= RANK[before.path]) {
+        if (before !== undefined && !isBetter(way.path, before.path)) {
           way.socket.destroy();
           return;
         }
@@ -140,8 +149,12 @@ export class Paths {
   }
 
   #mayTry(place: string): boolean {
-    const at = this.#failed.get(place);
-    return at === undefined || systemClock.now() - at > AGAIN_MS;
+    return systemClock.now() >= (this.#failed.get(place) ?? 0);
+  }
+
+  #hasFailed(place: string, againMs: number): void {
+    if (this.#failed.size > 1_000) this.#failed.clear();
+    this.#failed.set(place, systemClock.now() + againMs);
   }
 
   async #try(
@@ -155,11 +168,32 @@ export class Paths {
       const rttMs = systemClock.now() - begun;
       return {path, rttMs, ...(await this.#secure(connected, peer, signal))};
     } catch (error) {
-      if (!signal.aborted) {
-        if (this.#failed.size > 1_000) this.#failed.clear();
-        this.#failed.set(place, systemClock.now());
-      }
+      if (!signal.aborted) this.#hasFailed(place, AGAIN_MS);
       throw toTunlError(error, 'MEMBER_UNREACHABLE');
+    }
+  }
+
+  /** Whether connections on this path may move to a rendezvous at the relay. */
+  mayMeet(peer: Peer, path: PeerPath): boolean {
+    const isKnown = peer.hints.meets === true && this.#options.link.features.includes(FEATURE_RENDEZVOUS);
+    return isKnown && isBetter('relay-tcp', path) && this.#mayTry(meetingWith(peer));
+  }
+
+  /** A path has broken, and its connections take another one. One that keeps breaking must not stop them again and again. */
+  lost(peer: Peer, path: PeerPath, livedMs: number): void {
+    if (path !== 'relay-tcp') return;
+    this.#hasFailed(meetingWith(peer), livedMs < STEADY_MS ? MEET_AGAIN_MS : AGAIN_MS);
+  }
+
+  /** By a rendezvous at the relay. @throws TunlError as `dial` */
+  async meet(peer: Peer, signal: AbortSignal): Promise<Way> {
+    const {link, network, name} = this.#options;
+    try {
+      const socket = await openRendezvous(link, {...network, from: name, to: peer.name}, signal);
+      return {path: 'relay-tcp', ...(await this.#secure(socket, peer, signal))};
+    } catch (error) {
+      if (!signal.aborted) this.#hasFailed(meetingWith(peer), MEET_AGAIN_MS);
+      throw error;
     }
   }
 
@@ -181,6 +215,8 @@ export class Paths {
     return await secureMember(duplex, {key, isAcceptor: false, accepts, signal});
   }
 }
+
+const meetingWith = ({address}: Peer): string => `rendezvous with ${address}`;
 
 function connectUnix(path: string): Promise<Socket> {
   return new Promise((resolve, reject) => {

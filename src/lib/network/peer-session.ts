@@ -14,8 +14,8 @@ import {MalformedMessage} from '../protocol/fields.js';
 import {KIND} from '../protocol/wire.js';
 import {type FlowPorts, readFlowPorts, readPort} from './peer-messages.js';
 
-/** The way that the bytes take: a Unix socket of this machine, a TCP connection, a stream of the relay. */
-export type PeerPath = 'machine' | 'direct' | 'relay';
+/** The way that the bytes take: a Unix socket of this machine, a TCP connection, two that the relay joins, a stream of the relay. */
+export type PeerPath = 'machine' | 'direct' | 'relay-tcp' | 'relay';
 
 /** How long connections are kept while there is no path, ms. */
 export const RESUME_WINDOW_MS = 60_000;
@@ -97,6 +97,11 @@ export class PeerSession {
   /** Bytes that the other member has not acknowledged. */
   get queuedBytes(): number {
     return this.#session.queuedBytes;
+  }
+
+  /** Bytes that have come, and those that the other member has. */
+  get movedBytes(): number {
+    return this.#session.receivedBytes + this.#session.ackedBytes;
   }
 
   get rttMs(): number | undefined {

@@ -12,6 +12,8 @@ export interface PathHints {
   readonly at?: readonly string[];
   /** True: it trusts the relay, and takes connections without TLS of its own. */
   readonly plain?: true;
+  /** True: it comes to a rendezvous at the relay. */
+  readonly meets?: true;
 }
 
 /** A member as this process sees it. */
@@ -54,12 +56,13 @@ export function stateWith(app: Fields, hints: PathHints): Fields {
 }
 
 function hintsOf(value: unknown): PathHints {
-  const {unix, at, plain} = objectOf(value);
+  const {unix, at, plain, meets} = objectOf(value);
   const places = Array.isArray(at) ? at.filter((each) => placeOf(each) !== undefined) : [];
   return {
     ...(typeof unix === 'string' && new RegExp(`^[0-9a-f]{${UNIX_DIGITS}}$`).test(unix) && {unix}),
     ...(places.length > 0 && {at: places.slice(0, MOST_HINTS) as string[]}),
     ...(plain === true && {plain}),
+    ...(meets === true && {meets}),
   };
 }
 

@@ -14,6 +14,7 @@ import {
   text,
   whole,
 } from './fields.js';
+import {RENDEZVOUS_DIGITS} from './rendezvous.js';
 import {isStreamCode, LIMITS, type StreamCode} from './wire.js';
 
 /** The relay keeps the rosters of networks: a stream of kind `service` is a membership, as long as it lives. */
@@ -91,6 +92,8 @@ export interface MemberOpen extends NetworkName {
   to: string;
   /** 0: a link of the two members, which has their connections in it. */
   port: number;
+  /** With port 0: the stream stands for a rendezvous of two TCP connections, which have the link. */
+  rendezvous?: true;
 }
 
 /** The OPEN of kind `member`, from the relay to an agent. */
@@ -99,6 +102,8 @@ export interface MemberOffer extends NetworkName {
   to: string;
   from: {name: string; address: string};
   port: number;
+  /** The id of the rendezvous, where the agent is to come. */
+  rendezvous?: string;
 }
 
 const CHALLENGE_DIGITS = 64;
@@ -158,6 +163,7 @@ export function parseMemberOpen(payload: Buffer): MemberOpen {
     from: memberName(fields, 'from'),
     to: memberName(fields, 'to'),
     port: whole(fields, 'port', 0, 65_535),
+    ...(Object.hasOwn(fields, 'rendezvous') && flag(fields, 'rendezvous') && {rendezvous: true}),
   };
 }
 
@@ -213,6 +219,7 @@ export function parseMemberOffer(payload: Buffer): MemberOffer {
     to: memberName(fields, 'to'),
     from: {name: memberName(from, 'name'), address: text(from, 'address', 64)},
     port: whole(fields, 'port', 0, 65_535),
+    ...maybe(fields, 'rendezvous', hex, RENDEZVOUS_DIGITS),
   };
 }
 

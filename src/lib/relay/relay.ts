@@ -185,7 +185,7 @@ export async function openRelay(
   const streams = new OpenedStreams({...base, unread, reports});
   const facts = () => ({...now, software});
   const networks = new PrivateNetworks({
-    ...{...base, seat, unread, bandwidths, reports},
+    ...{...base, seat, unread, bandwidths, reports, room},
     sessionOf: (id) => agents.sessionOf(id),
   });
   const pool = new BlockPool();
@@ -257,7 +257,7 @@ export async function openRelay(
   });
   const unknownNames = new UnknownNames({...base, settings, isTrusted, reports});
   const inner = {certificates, tunnels, visitors, limits: visitorLimits, waitingRoom, unknownNames};
-  const secureDoor = new SecureDoor({...base, ...inner, onOwn: site.accept});
+  const secureDoor = new SecureDoor({...base, ...inner, networks, onOwn: site.accept});
   const frontDoor = new FrontDoor({...base, pending, blocks: blocked, unknownNames, onward: secureDoor});
   listener.on('connection', frontDoor.accept);
   const localDoors = new LocalDoors({accept: (raw, only) => frontDoor.acceptFor(raw, only), log});

@@ -100,6 +100,22 @@ test('a direct way that answers late: connections move to it', async ({scope}) =
   expect(await text(connection)).toBe('b');
 });
 
+test('the old path ends before the answer on the new one has come: nobody dials the old one again', async ({
+  scope,
+}) => {
+  const {proxy, worker, path, hub} = await behindProxy(scope);
+  proxy.setDelay('down', 300);
+  const connection = await worker.connect({to: 'trainer', port: 1});
+  expect([path(), hub.opened]).toEqual(['relay', ['worker trainer 0']]);
+  await until(worker, () => path() === 'direct');
+  const answer = once(connection, 'data');
+  connection.write('a');
+  expect(String((await answer)[0])).toBe('a');
+  expect([path(), hub.opened]).toEqual(['direct', ['worker trainer 0']]);
+  connection.end('b');
+  expect(await text(connection)).toBe('b');
+});
+
 test('a member that the relay removes, and that does not go, is cut off where it is connected directly', async ({
   scope,
 }) => {

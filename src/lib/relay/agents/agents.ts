@@ -17,6 +17,7 @@ import {
   FEATURE_TICKETS,
   type Hello,
 } from '../../protocol/link-messages.js';
+import {FEATURE_RENDEZVOUS} from '../../protocol/rendezvous.js';
 import {provenKey} from '../access/agent-key.js';
 import {type Principal, unlimitedPrincipal, withKey} from '../access/principal.js';
 import {sessionName} from '../events.js';
@@ -100,6 +101,7 @@ export class Agents implements Part {
         FEATURE_CIDR,
         FEATURE_PROBE,
         FEATURE_TICKETS,
+        FEATURE_RENDEZVOUS,
       ],
       onHello: (hello, relayNonce) => {
         if (ticket !== undefined) {

@@ -5,6 +5,7 @@ import type {ClientHelloAnswer} from '../../bytes/client-hello.js';
 import type {Clock} from '../../core/clock.js';
 import type {Logger} from '../../core/logger.js';
 import {labelUnder} from '../../protocol/names.js';
+import {type RendezvousPlace, rendezvousIn} from '../../protocol/rendezvous.js';
 import type {Blocks} from '../access/blocked.js';
 import {Hello} from './hello.js';
 import {HelloTurns} from './hello-turns.js';
@@ -33,6 +34,8 @@ export interface Onward {
   enterOwn(arrival: Arrival): void;
   /** To the tunnel with this label, if there is one. */
   enterTunnel(arrival: Arrival, label: string): void;
+  /** To the rendezvous of two members. */
+  enterRendezvous(arrival: Arrival, place: RendezvousPlace): void;
 }
 
 export interface FrontDoorOptions {
@@ -87,6 +90,11 @@ export class FrontDoor {
     const {alpn} = result;
     if (name === domain && only === undefined) {
       onward.enterOwn({connection, head, name, alpn});
+      return;
+    }
+    const place = name === undefined || only !== undefined ? undefined : rendezvousIn(name, domain);
+    if (place !== undefined && name !== undefined) {
+      if (connection.secures('own')) onward.enterRendezvous({connection, head, name, alpn}, place);
       return;
     }
     const label = labelOf(name, domain, only);

@@ -153,6 +153,12 @@ export class PendingConnection {
     resetSocket(this.secure ?? this.raw, this.raw);
   }
 
+  /** It has named a place where nobody waits. That costs its source as much as a failed visit of the relay's own name. */
+  endAtNoPlace(): void {
+    if (!this.#over) this.#all.missed(this.peer);
+    this.end();
+  }
+
   readonly #onClose = (): void => this.#leave(true);
 
   #leave(failed: boolean): void {

@@ -280,8 +280,12 @@ export class PendingConnections implements Part {
     this.#count -= 1;
     if (step !== 'hello') this.#handshakes.add(peer.source, -1);
     if (!failed) return;
-    const isProven = step === 'own' && this.#isProven(peer.source);
-    this.#spend(step, peer.source, isProven ? PROVEN_SHARE : 1);
+    if (step === 'own') this.missed(peer);
+    else this.#spend(step, peer.source, 1);
+  }
+
+  missed({source}: Peer): void {
+    this.#spend('own', source, this.#isProven(source) ? PROVEN_SHARE : 1);
   }
 
   #isProven(source: string): boolean {

@@ -4,6 +4,7 @@ import type {SecureContext, TLSSocket} from 'node:tls';
 import type {Clock} from '../../core/clock.js';
 import type {Logger} from '../../core/logger.js';
 import {PROBE_PROTOCOL} from '../../protocol/probe.js';
+import type {RendezvousPlace} from '../../protocol/rendezvous.js';
 import type {CertificateSource} from '../certificates/certificates.js';
 import type {RelayEvents} from '../events.js';
 import type {VisitorLimits} from '../limits/visitor-limits.js';
@@ -38,6 +39,7 @@ export interface SecureDoorOptions {
   visitors: Visitors;
   limits: Pick<VisitorLimits, 'admits'>;
   waitingRoom: WaitingRoom;
+  networks: {rendezvous: {enter(connection: PendingConnection, head: Buffer, place: RendezvousPlace): void}};
   unknownNames: NameRefusal['unknownNames'];
   /** Takes a connection to the relay's own name. */
   onOwn: (socket: TLSSocket, connection: PendingConnection) => void;
@@ -75,6 +77,10 @@ export class SecureDoor implements Onward {
         },
       },
     );
+  }
+
+  enterRendezvous({connection, head}: Arrival, place: RendezvousPlace): void {
+    this.#options.networks.rendezvous.enter(connection, head, place);
   }
 
   enterTunnel(arrival: Arrival, label: string): void {

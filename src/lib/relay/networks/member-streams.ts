@@ -14,6 +14,7 @@ import type {Membership} from './membership.js';
 import type {NetworkRefusal} from './network-desk.js';
 import {keyOf, type Networks} from './networks.js';
 import {type Peers, parsePeerOpen} from './peers.js';
+import type {RendezvousBytes, RendezvousTable} from './rendezvous.js';
 
 /** The streams to one member that are not answered yet. */
 const MOST_WAITING = 256;
@@ -31,6 +32,7 @@ export interface MemberStreamsOptions {
   peers: Pick<Peers, 'open'> | undefined;
   unread: Pick<UnreadLimit, 'add' | 'delete'>;
   bandwidths: Pick<Bandwidths, 'of'>;
+  rendezvous: Pick<RendezvousTable, 'open' | 'pace' | 'bytesOf'>;
   clock: Clock;
 }
 
@@ -43,7 +45,7 @@ export class MemberStreams {
 
   /** Takes streams of kind `member` from agents. */
   readonly take: StreamHandler<Opener> = (stream, payload, {session}) => {
-    const {from, to, port, ...network} = parseMemberOpen(payload);
+    const {from, to, port, rendezvous, ...network} = parseMemberOpen(payload);
     const {networks, desk} = this.#options;
     const mine = networks.memberOf(session, network, from);
     const refusal = refusalFrom(mine, from, to);
@@ -51,8 +53,17 @@ export class MemberStreams {
       stream.refuse(...(refusal ?? NO_MEMBER));
       return;
     }
-    const join = this.#joinFrom(stream, mine);
-    const offer = {...network, to, from: {name: from, address: mine.address}, port};
+    const join = this.#joinFrom(stream);
+    const offer: MemberOffer = {...network, to, from: {name: from, address: mine.address}, port};
+    if (rendezvous && port === 0) {
+      const id = this.#options.rendezvous.open(join, mine.opener.principal.owner);
+      if (id === undefined) {
+        join.cut('TOO_MANY_STREAMS', 'Too many members have a rendezvous.');
+        return;
+      }
+      offer.rendezvous = id;
+    }
+    mine.joins.add(join, 'opener', this.#bytesOf(offer));
     void desk.find(keyOf(network), to).then(
       (place) => this.#reach(join, {offer, by: mine.opener.principal}, place),
       () => join.cut('DRAINING', 'The relay cannot look for the member now.'),
@@ -67,12 +78,16 @@ export class MemberStreams {
     this.#offer(join, {offer}, this.#options.networks.memberNumbered(member));
   }
 
-  #joinFrom(stream: Stream, mine: Membership): StreamJoin {
+  #joinFrom(stream: Stream): StreamJoin {
     const join = new StreamJoin({from: stream, absentCode: 'MEMBER_UNKNOWN'});
     // The stream itself is counted with all streams that agents open.
     this.#countUnread(join, 'to');
-    mine.joins.add(join, 'opener');
     return join;
+  }
+
+  /** The bytes beside the join. */
+  #bytesOf({rendezvous}: MemberOffer): (() => RendezvousBytes) | undefined {
+    return rendezvous === undefined ? undefined : this.#options.rendezvous.bytesOf(rendezvous);
   }
 
   #countUnread(join: StreamJoin, of: 'both' | 'to'): void {
@@ -90,6 +105,9 @@ export class MemberStreams {
     if (join.over) return;
     if (place === undefined) join.cut(...NO_MEMBER);
     else if (place.worker === undefined) this.#offer(join, asked, networks.memberNumbered(place.member));
+    else if (offer.rendezvous !== undefined)
+      // The limits and the counts of the other member are in its process.
+      join.cut('NOT_ALLOWED', 'The member is at another process of the relay.');
     else if (peers === undefined)
       join.cut('MEMBER_UNKNOWN', 'The member is at another process of the relay.');
     else {
@@ -112,7 +130,7 @@ export class MemberStreams {
     }
     const late = () => join.cut('UPSTREAM_TIMEOUT', 'The member did not answer in time.');
     const timer = clock.after(ANSWER_MS, late);
-    target.joins.add(join, 'target');
+    target.joins.add(join, 'target', this.#bytesOf(offer));
     target.waiting += 1;
     join.onAnswered(() => {
       target.waiting -= 1;
@@ -120,13 +138,15 @@ export class MemberStreams {
     });
     const {principal} = target.opener;
     const isCountedElsewhere = by === undefined;
-    this.#connect(join, to, {principal, peer: by, isCountedElsewhere});
+    this.#connect(join, to, {principal, peer: by, isCountedElsewhere}, offer.rendezvous);
   }
 
-  #connect(join: StreamJoin, to: Stream, limited: Limited | undefined): void {
+  #connect(join: StreamJoin, to: Stream, limited: Limited | undefined, rendezvous?: string): void {
     // The opener may have left meanwhile.
     const bandwidth = join.over || limited === undefined ? undefined : this.#options.bandwidths.of(limited);
     if (bandwidth !== undefined) join.onOver(() => bandwidth.release());
+    if (bandwidth !== undefined && rendezvous !== undefined)
+      this.#options.rendezvous.pace(rendezvous, bandwidth.rates);
     join.connect(to, bandwidth?.rates);
   }
 }

@@ -6,6 +6,8 @@ import type {Logger} from '../../core/logger.js';
 import type {Session} from '../../mux/session.js';
 import {KIND} from '../../protocol/wire.js';
 import {type MemberTraffic, type NetworkStatus, withTraffic} from '../admin/report.js';
+import type {Load} from '../doors/load.js';
+import type {Room} from '../doors/room.js';
 import type {RelayEvents} from '../events.js';
 import type {Bandwidths} from '../limits/bandwidth.js';
 import type {LimitReports} from '../limits/limit-reports.js';
@@ -15,6 +17,7 @@ import {LocalDesk} from './desk.js';
 import {MemberStreams} from './member-streams.js';
 import {Networks} from './networks.js';
 import {Peers} from './peers.js';
+import {RendezvousTable} from './rendezvous.js';
 
 export interface PrivateNetworksOptions {
   domain: string;
@@ -23,6 +26,8 @@ export interface PrivateNetworksOptions {
   seat: Pick<Seat, 'number' | 'networkDesk' | 'peersFolder'> | undefined;
   unread: Pick<UnreadLimit, 'add' | 'delete'>;
   bandwidths: Pick<Bandwidths, 'of'>;
+  load: Pick<Load, 'add'>;
+  room: Pick<Room, 'noneForEgress'>;
   reports: Pick<LimitReports, 'note'>;
   events: Pick<RelayEvents, 'emit'>;
   clock: Clock;
@@ -32,6 +37,7 @@ export interface PrivateNetworksOptions {
 export class PrivateNetworks implements Part {
   readonly members: Networks;
   readonly streams: MemberStreams;
+  readonly rendezvous: RendezvousTable;
   readonly #localDesk: LocalDesk | undefined;
   readonly #peers: Peers | undefined;
 
@@ -49,8 +55,12 @@ export class PrivateNetworks implements Part {
             ...{folder, number: seat.number, clock, log},
             onStream: (stream, payload) => this.streams.fromPeer(stream, payload),
           });
+    this.rendezvous = new RendezvousTable({
+      ...{...options, worker: seat?.number ?? 0},
+      hasRoom: () => !options.room.noneForEgress(),
+    });
     this.streams = new MemberStreams({
-      ...{...options, networks: this.members, desk, peers: this.#peers},
+      ...{...options, networks: this.members, desk, peers: this.#peers, rendezvous: this.rendezvous},
       openTo: (session, about) => sessionOf(session)?.open(KIND.member, about),
     });
   }
@@ -75,6 +85,7 @@ export class PrivateNetworks implements Part {
   }
 
   close(): void {
+    this.rendezvous.close();
     this.#peers?.close();
     this.#localDesk?.close();
   }

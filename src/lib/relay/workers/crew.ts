@@ -85,6 +85,11 @@ export class Crew implements Part {
     return this.#up.values();
   }
 
+  /** Undefined: it is not up. */
+  numbered(worker: number): WorkerProcess | undefined {
+    return this.#up.get(worker);
+  }
+
   /** The worker for a connection to the relay's own name. Undefined: none is up. */
   forOwn(alpn: readonly string[], source: string): WorkerProcess | undefined {
     const named = workerAmong(alpn) ?? this.#takeStrayed(source);

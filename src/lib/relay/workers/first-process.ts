@@ -201,6 +201,7 @@ export async function openFirstProcess(
   const unknownNames = new UnknownNames({...base, settings, isTrusted, reports});
   const handOver = new HandOver({
     workerForOwn: (alpn, source) => crew.forOwn(alpn, source),
+    workerNumbered: (worker) => crew.numbered(worker),
     workerOf: (key) => desk.holderOf(key),
     waitingRoom,
     unknownNames,

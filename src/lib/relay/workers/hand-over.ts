@@ -3,6 +3,7 @@
 import type {Socket} from 'node:net';
 import {stopReading} from '../../bytes/reading.js';
 import type {Logger} from '../../core/logger.js';
+import {type RendezvousPlace, workerOfRendezvous} from '../../protocol/rendezvous.js';
 import type {Arrival, Onward} from '../doors/front-door.js';
 import type {Peer} from '../doors/peer.js';
 import {type NameRefusal, refuseName} from '../doors/refuse-name.js';
@@ -26,6 +27,8 @@ export interface Entry {
 export interface HandOverOptions {
   /** The worker for a connection to the relay's own name: the one named by ALPN, or any. Undefined: none is up. */
   workerForOwn: (alpn: readonly string[], source: string) => SocketTaker | undefined;
+  /** Undefined: it is gone, or was never there. */
+  workerNumbered: (worker: number) => SocketTaker | undefined;
   /** The worker that has the tunnel. */
   workerOf: (key: LeaseKey) => SocketTaker | undefined;
   waitingRoom: Pick<WaitingRoom<Entry>, 'wait'>;
@@ -46,6 +49,12 @@ export class HandOver implements Onward {
     const worker = this.#options.workerForOwn(alpn, connection.peer.source);
     if (worker === undefined) connection.end();
     else pass(arrival, worker, {to: 'own', name, alpn});
+  }
+
+  enterRendezvous(arrival: Arrival, {side, id}: RendezvousPlace): void {
+    const worker = this.#options.workerNumbered(workerOfRendezvous(id));
+    if (worker === undefined) arrival.connection.endAtNoPlace();
+    else pass(arrival, worker, {to: 'rendezvous', side, id, name: arrival.name});
   }
 
   enterTunnel(arrival: Arrival, label: string): void {

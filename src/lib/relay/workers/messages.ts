@@ -2,6 +2,7 @@
 
 import type {ErrorCode} from '../../core/errors.js';
 import type {LogRecord} from '../../core/logger.js';
+import type {RendezvousPlace} from '../../protocol/rendezvous.js';
 import type {BlockedEntry} from '../access/blocked.js';
 import type {EgressStatus, EndReason, MemberTraffic, ProcessCounts, SessionReport} from '../admin/report.js';
 import type {Peer} from '../doors/peer.js';
@@ -19,6 +20,7 @@ import type {RelaySettings} from '../settings.js';
 export type Destination =
   | {to: 'own'; name: string; alpn: readonly string[]}
   | {to: 'tunnel'; label: string; name: string; alpn: readonly string[]}
+  | ({to: 'rendezvous'; name: string} & RendezvousPlace)
   | {to: 'port'; port: number};
 
 /** Comes with a socket. */

@@ -201,12 +201,16 @@ export class Worker {
   }
 
   #enter(
-    message: HandedOver & {to: 'own' | 'tunnel'},
+    message: HandedOver & {to: 'own' | 'tunnel' | 'rendezvous'},
     {socket, head, peer}: {socket: Socket; head: Buffer; peer: Peer},
     {pending, secureDoor, tunnels}: WorkerParts,
   ): void {
     const connection = pending.adopt(socket, peer, message.ageMs);
     if (connection === undefined) return;
+    if (message.to === 'rendezvous') {
+      secureDoor.enterRendezvous({connection, head, name: message.name, alpn: []}, message);
+      return;
+    }
     const {name, alpn} = message;
     const arrival = {connection, head, name, alpn};
     if (message.to === 'own') secureDoor.enterOwn(arrival);

@@ -39,6 +39,11 @@ async function setUp(more: Partial<MemberStreamsOptions> & {place?: MemberPlace}
     openTo: (_session, about) => right.peers.session('relay').open(KIND.member, about),
     peers: undefined,
     bandwidths: {of: () => undefined},
+    rendezvous: {
+      open: () => undefined,
+      pace: () => {},
+      bytesOf: () => () => ({fromOpener: 0, fromTarget: 0}),
+    },
     unread: {
       add: (holder) => {
         watched += 1;
