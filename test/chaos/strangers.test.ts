@@ -11,7 +11,7 @@ import {echoUpstream} from '../helpers/upstreams.js';
 import {tlsVisitor} from '../helpers/visitors.js';
 import {sized} from './rig.js';
 
-const rounds = sized(5, 21);
+const rounds = sized(3, 21);
 const roundMs = sized(1_500, 5_000);
 
 /** New connections one after the other, each with one echo; their times, ms, sorted. */
