@@ -189,7 +189,8 @@ export class TokenSource {
 
 /** In files of their own, because most tunnels have no login that ends. */
 async function loadRenewal() {
-  const {loadOauth, renewLogin} = await import('./agent/login/device-flow.js');
+  const {renewLogin} = await import('./agent/login/device-flow.js');
+  const {loadOauth} = await import('./agent/login/load-oauth.js');
   const {endLogin, exchangeToken} = await import('./agent/login/relay-site.js');
   await loadOauth();
   return {renewLogin, endLogin, exchangeToken};

@@ -9,7 +9,7 @@ interface Advice {
 /** By the first word, or the first two. */
 const COMMANDS: readonly Advice[] = [
   {
-    words: ['http', 'https', 'tunnel', 'local', 'funnel', 'serve', 'share', 'forward', 'open', 'web', 'up'],
+    words: ['http', 'https', 'tunnel', 'local', 'funnel', 'serve', 'forward', 'open', 'web', 'up'],
     advice: 'A local port gets an address by `tunl expose 8000`.',
   },
   {words: ['tcp'], advice: 'A raw TCP port of the relay: `tunl expose 5432 --tcp`.'},
@@ -32,7 +32,7 @@ const COMMANDS: readonly Advice[] = [
   {words: ['relay run', 'relay serve', 'relay up', 'relay listen'], advice: 'That is `tunl relay start`.'},
   {words: ['relay cert', 'relay trust'], advice: 'That is `tunl relay ca`.'},
   {words: ['relay stop'], advice: 'Ctrl+C ends a relay; `tunl stop ID` one in the background.'},
-  {words: ['relay list', 'relay status'], advice: '`tunl list` shows a relay in the background too.'},
+  {words: ['relay list'], advice: '`tunl list` shows a relay in the background too.'},
   {words: ['relay logs'], advice: '`tunl logs ID` shows the output of a relay in the background too.'},
   {
     words: ['auth', 'authtoken', 'token', 'config', 'signup', 'signin'],
@@ -42,7 +42,7 @@ const COMMANDS: readonly Advice[] = [
   {words: ['code', 'vscode'], advice: 'VS Code in the browser is `tunl code-server`.'},
   {words: ['shell', 'term', 'tty', 'ttyd', 'gotty'], advice: 'A shell in the browser is `tunl terminal`.'},
   {words: ['sshd'], advice: 'That is `tunl ssh`.'},
-  {words: ['access', 'nc', 'client'], advice: '`tunl connect HOST` joins stdin and stdout with a tunnel.'},
+  {words: ['nc', 'client'], advice: '`tunl connect HOST` joins stdin and stdout with a tunnel.'},
   {words: ['start', 'create', 'new'], advice: 'A tunnel: `tunl expose 8000`. A relay: `tunl relay start`.'},
   {words: ['version'], advice: 'The version: `tunl --version`.'},
   {words: ['update', 'upgrade'], advice: 'tunl does not update itself: install the new version.'},

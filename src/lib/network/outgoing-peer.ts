@@ -179,6 +179,7 @@ export class OutgoingPeer {
       this.#taken += 1;
       session.attach(begin(this.#options.shared), path, {told, has: answer.received});
       this.#movedAt = this.#clock.now();
+      this.#watchLoad(session);
     } catch (error) {
       socket.on('error', () => {});
       socket.destroy();
@@ -262,7 +263,8 @@ export class OutgoingPeer {
     this.#load?.cancel();
     const before = session.movedBytes;
     this.#load = this.#clock.after(LOAD_MS, () => {
-      if (session.ended || this.#closed || session !== this.#session || session.connections === 0) return;
+      const isInUse = session === this.#session && !session.ended && session.connections > 0;
+      if (this.#closed || !isInUse || !isBetter('relay-tcp', session.path)) return;
       const peer = this.#options.peer();
       const {paths} = this.#options;
       const isMuch = session.linked && session.movedBytes - before >= MUCH_BYTES;

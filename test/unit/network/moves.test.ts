@@ -17,6 +17,7 @@ import {OutgoingPeer} from '../../../src/lib/network/outgoing-peer.js';
 import type {Paths, Way} from '../../../src/lib/network/paths.js';
 import type {PeerPath} from '../../../src/lib/network/peer-session.js';
 import type {Peer} from '../../../src/lib/network/roster.js';
+import {MiB} from '../../helpers/bytes.js';
 import {eventually} from '../../helpers/eventually.js';
 import {FaultProxy} from '../../helpers/fault-proxy.js';
 import type {Scope} from '../../helpers/scope.js';
@@ -61,6 +62,8 @@ async function members(scope: Scope) {
   };
   const lost: [PeerPath, number][] = [];
   const dialled: Way[] = [];
+  /** The paths with much traffic for which a rendezvous was considered. */
+  const asked: PeerPath[] = [];
   let later: (way: Way) => void = () => {};
   const paths = {
     dial: async (_peer: Peer, {onLater}: {onLater: (way: Way) => void}) => {
@@ -70,7 +73,10 @@ async function members(scope: Scope) {
       return next;
     },
     hasBetter: () => false,
-    mayMeet: () => false,
+    mayMeet: (_peer: Peer, path: PeerPath) => {
+      asked.push(path);
+      return false;
+    },
     lost: (_peer: Peer, path: PeerPath, livedMs: number) => void lost.push([path, livedMs]),
   };
   const outgoing = new OutgoingPeer({
@@ -89,7 +95,7 @@ async function members(scope: Scope) {
     connection.on('error', () => {});
     return connection;
   };
-  return {way, dialled, lost, outgoing, open, later: (next: Way) => later(next)};
+  return {way, dialled, lost, asked, outgoing, open, later: (next: Way) => later(next)};
 }
 
 async function says(connection: Duplex, word: string): Promise<void> {
@@ -154,4 +160,22 @@ test('a path that was left for a better one was not lost; one that breaks was', 
   await eventually(() => expect(outgoing.path).toBe('relay'));
   expect(lost).toEqual([['direct', expect.any(Number)]]);
   await says(connection, 'a');
+});
+
+test('much traffic asks for a rendezvous on the path of the relay alone, also after a better path was lost', async ({
+  scope,
+}) => {
+  const {way, dialled, open, asked, outgoing} = await members(scope);
+  const [direct, again] = [await way('direct'), await way('relay')];
+  dialled.push(direct.way, again.way);
+  const connection = await open();
+  connection.resume();
+  const bytes = Buffer.alloc(256 * 1024);
+  const timer = setInterval(() => connection.writableLength < 8 * MiB && connection.write(bytes), 5);
+  scope.onEnd(() => clearInterval(timer));
+  const moved = () => direct.proxy.counters.up;
+  await eventually(() => expect(moved()).toBeGreaterThan(64 * MiB));
+  expect([outgoing.path, asked]).toEqual(['direct', []]);
+  direct.proxy.reset();
+  await eventually(() => expect(asked[0]).toBe('relay'));
 });

@@ -6,6 +6,7 @@ import {TunlError} from '../../core/errors.js';
 import {printable} from '../../core/one-line.js';
 import type {IssuerInfo} from '../../protocol/site-messages.js';
 import {type IssuerTrust, issuerFetch} from './issuer-fetch.js';
+import {loadOauth} from './load-oauth.js';
 
 /** The part of a login that a person does in a browser. */
 export interface DeviceCode {
@@ -76,9 +77,6 @@ export async function renewLogin(
     return issued(await oauth.processRefreshTokenResponse(server, client, answer));
   });
 }
-
-/** In a file of its own, which is read at the first call. */
-export const loadOauth = () => import('oauth4webapi');
 
 async function open(issuer: string, clientId: string, trust: IssuerTrust) {
   const oauth = await loadOauth();

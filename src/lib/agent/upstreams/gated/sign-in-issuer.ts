@@ -4,6 +4,7 @@ import type * as OAuth from 'oauth4webapi';
 import type {Claims} from '../../../core/claims.js';
 import {printable} from '../../../core/one-line.js';
 import {type IssuerTrust, issuerFetch} from '../../login/issuer-fetch.js';
+import {loadOauth} from '../../login/load-oauth.js';
 
 /** The issuer's facts about itself are fetched again after this time, ms. */
 const FRESH_MS = 3_600_000;
@@ -125,9 +126,6 @@ export class SignInIssuer {
     return {oauth, server, since: Date.now()};
   }
 }
-
-/** In a file of its own, because most tunnels and hubs have no issuer. */
-const loadOauth = () => import('oauth4webapi');
 
 function authOf(
   oauth: typeof OAuth,
