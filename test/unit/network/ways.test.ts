@@ -104,9 +104,12 @@ test('the old path ends before the answer on the new one has come: nobody dials 
   scope,
 }) => {
   const {proxy, worker, path, hub} = await behindProxy(scope);
-  proxy.setDelay('down', 300);
+  proxy.blackhole('hold');
   const connection = await worker.connect({to: 'trainer', port: 1});
   expect([path(), hub.opened]).toEqual(['relay', ['worker trainer 0']]);
+  // The answer is late, and the end of the old path is not.
+  proxy.setDelay('down', 300);
+  proxy.restore();
   await until(worker, () => path() === 'direct');
   const answer = once(connection, 'data');
   connection.write('a');
