@@ -2,7 +2,6 @@
 
 import {once} from 'node:events';
 import {connect, createServer, type Socket} from 'node:net';
-import {text} from 'node:stream/consumers';
 import {pipeline} from 'node:stream/promises';
 import {describe, expect} from 'vitest';
 import {Rate} from '../../../src/lib/bytes/pace.js';
@@ -12,6 +11,7 @@ import {SocketReads} from '../../../src/lib/bytes/socket-reads.js';
 import {BlockPool} from '../../../src/lib/mux/blocks.js';
 import {Digest, MiB, sha256Of, source} from '../../helpers/bytes.js';
 import {eventually} from '../../helpers/eventually.js';
+import {heardBy} from '../../helpers/heard.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 import {portOf, type Scope} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
@@ -85,7 +85,7 @@ describe.each([[['a', 'b'], []] as const, [[], ['c']] as const, [['a'], ['b', 'c
       const {near, far} = await joined(scope, {heads});
       near.end('1');
       far.end('2');
-      expect(await Promise.all([text(far), text(near)])).toEqual([
+      expect(await Promise.all([heardBy(far), heardBy(near)])).toEqual([
         `${heads[0].join('')}1`,
         `${heads[1].join('')}2`,
       ]);
@@ -96,9 +96,9 @@ describe.each([[['a', 'b'], []] as const, [[], ['c']] as const, [['a'], ['b', 'c
 test('the end of one direction leaves the other one open', async ({scope}) => {
   const {near, far, over} = await joined(scope);
   near.end('question');
-  expect(await text(far)).toBe('question');
+  expect(await heardBy(far)).toBe('question');
   far.end('answer');
-  expect(await text(near)).toBe('answer');
+  expect(await heardBy(near)).toBe('answer');
   await over;
 });
 

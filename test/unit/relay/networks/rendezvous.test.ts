@@ -3,7 +3,6 @@
 import {once} from 'node:events';
 import {connect, type Socket} from 'node:net';
 import {PassThrough} from 'node:stream';
-import {text} from 'node:stream/consumers';
 import {connect as connectTls} from 'node:tls';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import {streamCodeOf} from '../../../../src/lib/agent/refused-stream.js';
@@ -20,6 +19,7 @@ import {TokenCommands} from '../../../../src/lib/relay/access/token-commands.js'
 import type {RunningRelay} from '../../../../src/lib/relay/running-relay.js';
 import {startRunningRelay} from '../../../../src/lib/relay/start.js';
 import {eventually} from '../../../helpers/eventually.js';
+import {heardBy} from '../../../helpers/heard.js';
 import {MemberAgent} from '../../../helpers/members.js';
 import {Scope} from '../../../helpers/scope.js';
 
@@ -90,9 +90,9 @@ describe.each([1, 2])('a relay with workers: %i', (workers) => {
       const one = await come(first, id, 'early ');
       const two = await come(second, id, 'words ');
       one.end('one');
-      expect(await text(two)).toBe('early one');
+      expect(await heardBy(two)).toBe('early one');
       two.end('two');
-      expect(await text(one)).toBe('words two');
+      expect(await heardBy(one)).toBe('words two');
     },
   );
 
