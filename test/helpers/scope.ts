@@ -89,15 +89,33 @@ const PORT_COUNT = 768;
 /** Test processes that run in parallel have consecutive pids: each begins at a different place. */
 let nextPort = (process.pid * 48) % PORT_COUNT;
 
-/** Consecutive ports that nobody listens on, and that this process has not returned for a long time. */
+/** The ports of this process, each with the lock that tells other test processes: its port may be free while a program restarts. */
+const mine = new Map<number, Server>();
+
+/** A socket in the abstract namespace of Linux, which ends with this process. False: another process has the port. */
+function lock(port: number): Promise<boolean> {
+  if (mine.has(port) || process.platform !== 'linux') return Promise.resolve(true);
+  const server = createServer().unref();
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen({path: `\0tunl-test-port-${port}`}, () => {
+      mine.set(port, server);
+      resolve(true);
+    });
+  });
+}
+
+/** Consecutive ports that nobody listens on, that no other test process has, and that this one has not returned for a long time. */
 async function unusedPorts(count: number, host: string): Promise<number> {
   for (let tries = 0; tries < PORT_COUNT; tries += 1) {
     // Reserved before the first wait: other tests ask at the same time.
     if (nextPort + count > PORT_COUNT) nextPort = 0;
     const first = FIRST_PORT + nextPort;
     nextPort += count;
-    const ports = Array.from({length: count}, (_, i) => canListen(first + i, host));
-    if (!(await Promise.all(ports)).includes(false)) return first;
+    const ports = Array.from({length: count}, (_, i) => first + i);
+    const isMine = await Promise.all(ports.map(lock));
+    const isFree = await Promise.all(ports.map((port) => canListen(port, host)));
+    if (!isMine.includes(false) && !isFree.includes(false)) return first;
   }
   throw new Error('no port is free');
 }

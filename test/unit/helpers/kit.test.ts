@@ -21,6 +21,22 @@ test('a scope ends what it owns, last one first', async () => {
   expect(ended).toEqual(['second', 'first']);
 });
 
+/** Before all other tests with ports: this process has none yet. */
+test('a port that another test process has is not returned, also while nobody listens there', async ({
+  scope,
+}) => {
+  const [first, count] = [32_000, 600];
+  const locks = `
+    const {createServer} = require('node:net');
+    let left = ${count};
+    for (let port = ${first}; port < ${first + count}; port++)
+      createServer().listen({path: '\\0tunl-test-port-' + port}, () => --left || console.log('all'));`;
+  const other = Child.start(scope, process.execPath, ['-e', locks]);
+  await other.line((line) => line === 'all');
+  const ports = await Promise.all(Array.from({length: 20}, () => unusedPort()));
+  expect(Math.min(...ports)).toBeGreaterThanOrEqual(first + count);
+});
+
 test('ports that are requested at the same time differ, and are below those that the system assigns', async () => {
   const range = async () => {
     const [first = 0, last = 0] = (await unusedPortRange(8)).split('-').map(Number);
