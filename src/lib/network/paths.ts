@@ -13,6 +13,7 @@ import type {NetworkName} from '../protocol/network-messages.js';
 import {FEATURE_RENDEZVOUS} from '../protocol/rendezvous.js';
 import {KIND} from '../protocol/wire.js';
 import {refusal} from './connections.js';
+import {FailedPlaces} from './failed-places.js';
 import {HandshakeStream} from './handshake-stream.js';
 import {machinePlace} from './machine-door.js';
 import type {MemberKey} from './member-key.js';
@@ -44,7 +45,7 @@ const HEAD_START_MS = 250;
 const DIRECT_MS = 5_000;
 /** A place that did not answer is not tried again before this has passed, ms. */
 const AGAIN_MS = 30_000;
-/** A rendezvous that failed: most likely something on the way to the relay reads TLS. Not tried again before this, ms. */
+/** The longest wait after a rendezvous that failed: if something on the way to the relay reads TLS, none will work, ms. */
 const MEET_AGAIN_MS = 600_000;
 /** A rendezvous that lived this long has proved that it works, ms. */
 const STEADY_MS = 60_000;
@@ -55,8 +56,7 @@ export const isBetter = (a: PeerPath, b: PeerPath): boolean => RANK[a] > RANK[b]
 
 export class Paths {
   readonly #options: PathsOptions;
-  /** Places that did not answer, and when they may be tried again. */
-  readonly #failed = new Map<string, number>();
+  readonly #failed = new FailedPlaces();
 
   constructor(options: PathsOptions) {
     this.#options = options;
@@ -132,11 +132,11 @@ export class Paths {
     const {unix, at = []} = peer.hints;
     const ways: ((signal: AbortSignal) => Promise<Way>)[] = [];
     const place = unix === undefined ? undefined : machinePlace(unix);
-    if (place !== undefined && this.#mayTry(place))
+    if (place !== undefined && this.#failed.mayTry(place))
       ways.push((signal) => this.#try(place, peer, {path: 'machine', signal, socket: connectUnix(place)}));
     for (const text of at) {
       const there = placeOf(text);
-      if (there === undefined || !this.#mayTry(text)) continue;
+      if (there === undefined || !this.#failed.mayTry(text)) continue;
       ways.push((signal) =>
         this.#try(text, peer, {
           path: 'direct',
@@ -146,15 +146,6 @@ export class Paths {
       );
     }
     return ways;
-  }
-
-  #mayTry(place: string): boolean {
-    return systemClock.now() >= (this.#failed.get(place) ?? 0);
-  }
-
-  #hasFailed(place: string, againMs: number): void {
-    if (this.#failed.size > 1_000) this.#failed.clear();
-    this.#failed.set(place, systemClock.now() + againMs);
   }
 
   async #try(
@@ -168,7 +159,7 @@ export class Paths {
       const rttMs = systemClock.now() - begun;
       return {path, rttMs, ...(await this.#secure(connected, peer, signal))};
     } catch (error) {
-      if (!signal.aborted) this.#hasFailed(place, AGAIN_MS);
+      if (!signal.aborted) this.#failed.failed(place, AGAIN_MS);
       throw toTunlError(error, 'MEMBER_UNREACHABLE');
     }
   }
@@ -176,13 +167,15 @@ export class Paths {
   /** Whether connections on this path may move to a rendezvous at the relay. */
   mayMeet(peer: Peer, path: PeerPath): boolean {
     const isKnown = peer.hints.meets === true && this.#options.link.features.includes(FEATURE_RENDEZVOUS);
-    return isKnown && isBetter('relay-tcp', path) && this.#mayTry(meetingWith(peer));
+    return isKnown && isBetter('relay-tcp', path) && this.#failed.mayTry(meetingWith(peer));
   }
 
   /** A path has broken, and its connections take another one. One that keeps breaking must not stop them again and again. */
   lost(peer: Peer, path: PeerPath, livedMs: number): void {
     if (path !== 'relay-tcp') return;
-    this.#hasFailed(meetingWith(peer), livedMs < STEADY_MS ? MEET_AGAIN_MS : AGAIN_MS);
+    const meeting = meetingWith(peer);
+    if (livedMs >= STEADY_MS) this.#failed.worked(meeting);
+    this.#failed.failed(meeting, AGAIN_MS, MEET_AGAIN_MS);
   }
 
   /** By a rendezvous at the relay. @throws TunlError as `dial` */
@@ -192,7 +185,7 @@ export class Paths {
       const socket = await openRendezvous(link, {...network, from: name, to: peer.name}, signal);
       return {path: 'relay-tcp', ...(await this.#secure(socket, peer, signal))};
     } catch (error) {
-      if (!signal.aborted) this.#hasFailed(meetingWith(peer), MEET_AGAIN_MS);
+      if (!signal.aborted) this.#failed.failed(meetingWith(peer), AGAIN_MS, MEET_AGAIN_MS);
       throw error;
     }
   }

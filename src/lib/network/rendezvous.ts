@@ -70,9 +70,15 @@ async function comeTo(
   const socket = await link.dialPort({signal, timeoutMs: STEP_MS});
   socket.write(rendezvousHello(place, relayNameOf(link)));
   // The end of the stream may overtake the last bytes of the connection.
-  const end = () => void setTimeout(() => socket.destroy(), LAST_BYTES_MS).unref();
+  let timer: NodeJS.Timeout | undefined;
+  const end = () => {
+    timer ??= setTimeout(() => socket.destroy(), LAST_BYTES_MS).unref();
+  };
   duplex.on('error', end).on('end', end).on('close', end).resume();
-  socket.once('close', () => void duplex.destroy());
+  socket.once('close', () => {
+    clearTimeout(timer);
+    duplex.destroy();
+  });
   if (duplex.destroyed) {
     socket.destroy();
     throw new TunlError('MEMBER_UNREACHABLE', {reason: 'The rendezvous at the relay has ended.'});
