@@ -60,6 +60,12 @@ describe.each<User>(['root', 'user'])('for %s', (user) => {
     expect(nobody.lines).toEqual(['ConnectionRefusedError']);
   });
 
+  test('a caller that gives up while files are read gets no seal', async ({scope}) => {
+    const {host} = await start(scope, user, []);
+    const joining = host.ask('join', {name: 'worker', rules: {kind: 'internet'}, givesUp: true});
+    await expect(joining).rejects.toThrow('aborted');
+  });
+
   test('the own names, the own device, and nothing of the machine', async ({scope}) => {
     const {host, addresses} = await start(scope, user);
     const {lines} = await host.run(

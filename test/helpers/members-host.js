@@ -1,5 +1,7 @@
 // A process that holds several members of one private network, without a relay between them. It reads a JSON line for each
 // thing to do, and writes JSON lines about what happens.
+import files from 'node:fs/promises';
+import {syncBuiltinESMExports} from 'node:module';
 import {createInterface} from 'node:readline';
 import {openSeal} from '../../dist/lib/seal/seal.js';
 
@@ -17,13 +19,26 @@ function tellAll() {
   for (const {seal} of members.values()) seal.setHosts(hosts);
 }
 
+function abortedWhileFilesAreRead() {
+  const aborter = new AbortController();
+  const {readFile} = files;
+  files.readFile = async (...args) => {
+    const text = await readFile(...args);
+    aborter.abort();
+    return text;
+  };
+  syncBuiltinESMExports();
+  return aborter.signal;
+}
+
 const deeds = {
-  async join({name, rules = {kind: 'none'}}) {
+  async join({name, rules = {kind: 'none'}, givesUp = false}) {
     count += 1;
     const address = `${PREFIX}::${count}`;
     const seal = await openSeal({
       ownProcesses: true,
       rules,
+      ...(givesUp && {signal: abortedWhileFilesAreRead()}),
       onRefused: (refusal) => say({event: 'refused', name, ...refusal}),
       onLost: (detail) => say({event: 'lost', name, detail}),
       member: {

@@ -61,6 +61,9 @@ export async function openSeal(options: SealOptions): Promise<Seal> {
     if (seal !== undefined) seal.lostBecause = detail;
     void seal?.close().then(() => options.onLost?.(detail));
   };
+  // Read before the namespace is made: nothing else happens between that and the seal, so neither an abort nor the namespace's
+  // end is missed.
+  const lines = names && [...names.ownLines, ...(rules.kind === 'none' ? [] : await publicHosts())];
   const namespace = await Namespace.open(
     {
       onDoor: (server) => keeper.addDoor(server),
@@ -70,7 +73,7 @@ export async function openSeal(options: SealOptions): Promise<Seal> {
     },
     {...options, carriesUdp: obstacle === undefined ? udpWays : undefined},
   );
-  const hosts = names && (await openHosts(namespace, names, rules));
+  const hosts = lines && (await openHosts(namespace, lines));
   seal = new OpenSeal(namespace, keeper, {
     hasDialler,
     udp:
@@ -98,10 +101,9 @@ export async function openSeal(options: SealOptions): Promise<Seal> {
   return seal;
 }
 
-async function openHosts(namespace: Namespace, names: MemberNames, rules: SealRules): Promise<HostsFile> {
+async function openHosts(namespace: Namespace, lines: readonly string[]): Promise<HostsFile> {
   try {
-    const others = rules.kind === 'none' ? [] : await publicHosts();
-    return new HostsFile(namespace.hostsPath, [...names.ownLines, ...others]);
+    return new HostsFile(namespace.hostsPath, lines);
   } catch (error) {
     await namespace.close();
     throw sealError(holderObstacle(NO_HOSTS, (error as Error).message));
