@@ -4,7 +4,7 @@ import {once} from 'node:events';
 import type {Duplex} from 'node:stream';
 import {TunnelGates, type TunnelGatesOptions} from '../../src/lib/agent/upstreams/gated/tunnel-gates.js';
 import {TcpUpstream} from '../../src/lib/agent/upstreams/tcp.js';
-import type {VisitorFacts} from '../../src/lib/agent/upstreams/upstream.js';
+import type {Upstream, VisitorFacts} from '../../src/lib/agent/upstreams/upstream.js';
 import type {Scope} from './scope.js';
 
 export const HOST = 'demo.r1.test';
@@ -32,9 +32,10 @@ export interface Gated {
   say(text: string | Buffer, facts?: Partial<VisitorFacts>): Promise<string>;
 }
 
+/** @param to a port of this machine, or an upstream */
 export function startGated(
   scope: Scope,
-  port: number,
+  to: number | Upstream,
   options: Partial<TunnelGatesOptions> = {isPrivate: true},
 ): Gated {
   const gates = new TunnelGates({
@@ -47,7 +48,7 @@ export function startGated(
     offlinePage: false,
     ...options,
   });
-  const upstream = gates.wrap(new TcpUpstream({host: '127.0.0.1', port}));
+  const upstream = gates.wrap(typeof to === 'number' ? new TcpUpstream({host: '127.0.0.1', port: to}) : to);
   scope.onEnd(() => upstream.close?.());
   gates.opened({tls: {host: HOST, port: 443}});
   const dialled: (Error | undefined)[] = [];

@@ -1,6 +1,7 @@
 // Notices that a tunnel's upstream is its own public port: each visitor would make the agent dial the next one, without end.
 
 import type {Socket} from 'node:net';
+import type {Duplex} from 'node:stream';
 import {formatHostPort} from '../protocol/targets.js';
 
 /**
@@ -27,9 +28,9 @@ export class LoopGuard {
   }
 
   /** True: a visitor has already come from the dialled socket. */
-  dialled(upstreamPort: number | undefined, socket: Socket): boolean {
+  dialled(upstreamPort: number | undefined, socket: Duplex): boolean {
     if (upstreamPort === undefined || upstreamPort !== this.publicPort) return false;
-    const {localAddress, localPort} = socket;
+    const {localAddress, localPort} = socket as Partial<Socket>;
     if (localAddress === undefined || localPort === undefined) return false;
     const own = formatHostPort(localAddress, localPort);
     this.#dialled.add(own);

@@ -1,6 +1,5 @@
 // Joins each visitor's stream with a separate connection to the upstream: dials, splices, resets when it breaks.
 
-import {Socket} from 'node:net';
 import type {SocketReads} from '../bytes/socket-reads.js';
 import {Splice, type SpliceOptions} from '../bytes/splice.js';
 import {type Tap, TappedSplice} from '../bytes/tap.js';
@@ -139,7 +138,7 @@ export class UpstreamJoin {
       onDone: (code) => {
         if (watched !== undefined) this.#unread?.delete(watched);
         this.#loops.left(from);
-        if (alive !== undefined) this.#keepAlive.delete(alive);
+        this.#keepAlive.delete(alive);
         wait.end();
         stopDial();
         onDone(paged ?? code, refusal, paged !== undefined);
@@ -168,9 +167,8 @@ export class UpstreamJoin {
       });
       if (page === undefined) return refuse();
       wait.end();
-      const socket = page as Socket;
-      connection = {socket, reads: 'events', reset: () => void socket.destroy()};
-      splice.join(socket);
+      connection = {socket: page, reads: 'events', reset: () => void page.destroy()};
+      splice.join(page);
     };
     const opened = (dialled: UpstreamConnection) => {
       wait.end();
@@ -183,8 +181,7 @@ export class UpstreamJoin {
       }
       connection = dialled;
       const {socket, reads} = dialled;
-      // An upstream inside a sandbox has no socket of the kernel here.
-      if (!dialled.isGate && socket instanceof Socket) alive = this.#keepAlive.add(socket);
+      if (!dialled.isGate) alive = this.#keepAlive.add(socket);
       stream.accept();
       if (greeting !== undefined) stream.write(greeting);
       splice.join(socket, reads);

@@ -1,6 +1,7 @@
 // Joins a socket and a stream until both directions have ended. Bytes, half-closes, resets and back-pressure pass through.
 
 import type {Socket} from 'node:net';
+import type {Duplex} from 'node:stream';
 import {countRead} from '../core/collect.js';
 import type {Block} from '../mux/blocks.js';
 import type {Stream, StreamSink} from '../mux/stream.js';
@@ -96,7 +97,9 @@ export class Splice implements StreamSink {
    * @param reads 'events': the splice listens for `data`; 'onread': the socket was made with `onread`, which calls `read`;
    * 'accepted': a server has accepted the socket just now.
    */
-  join(socket: Socket, reads: 'events' | 'onread' | 'accepted' = 'events'): void {
+  join(connection: Duplex, reads: 'events' | 'onread' | 'accepted' = 'events'): void {
+    // Only what every Duplex has is used, except for `readAccepted`.
+    const socket = connection as Socket;
     this.#socket = socket;
     if (this.#done) {
       this.#options.reset();

@@ -1,6 +1,6 @@
 // Lets code see the bytes of one splice, to explain or show them. A splice without a tap is another class and pays nothing.
 
-import type {Socket} from 'node:net';
+import type {Duplex} from 'node:stream';
 import type {Block} from '../mux/blocks.js';
 import {PAYLOAD_AT} from '../mux/stream.js';
 import type {StreamCode} from '../protocol/wire.js';
@@ -40,7 +40,7 @@ export class TappedSplice extends Splice {
     this.#tap = tap;
   }
 
-  override join(socket: Socket, reads: 'events' | 'onread' = 'events'): void {
+  override join(socket: Duplex, reads: 'events' | 'onread' = 'events'): void {
     this.#joining = true;
     super.join(socket, reads);
     this.#joining = false;

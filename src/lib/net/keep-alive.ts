@@ -4,6 +4,7 @@
 // that, TCP_USER_TIMEOUT, cannot be set from Node without native code.
 
 import {Socket} from 'node:net';
+import type {Duplex} from 'node:stream';
 import {LinkedList, type ListNode} from '../core/linked-list.js';
 
 /** A dead peer is noticed after twice this time. */
@@ -55,14 +56,20 @@ export class KeepAlive {
     this.#quietMs = quietMs;
   }
 
-  /** Returns the handle for `delete`, which the caller must call when the connection is over. */
-  add(socket: Socket): ListNode<Socket> {
+  /**
+   * Returns the handle for `delete`, which the caller must call when the connection is over. A connection that is no socket of
+   * the kernel has none.
+   */
+  add(socket: Socket): ListNode<Socket>;
+  add(socket: Duplex): ListNode<Socket> | undefined;
+  add(socket: Duplex): ListNode<Socket> | undefined {
+    if (!(socket instanceof Socket)) return undefined;
     if (this.#quietMs > 0) this.#timer ??= setTimeout(this.#settle, YOUNG_MS).unref();
     return this.#young.push(socket);
   }
 
-  delete(handle: ListNode<Socket>): void {
-    this.#young.delete(handle);
+  delete(handle: ListNode<Socket> | undefined): void {
+    if (handle !== undefined) this.#young.delete(handle);
   }
 
   /** The first one has lived for YOUNG_MS; the newest ones are handled with it. */

@@ -34,7 +34,7 @@ export class PortUpstream implements Upstream {
           if (socket.resetAndDestroy) socket.resetAndDestroy();
           else connection.destroy();
         };
-        onOpen({socket: connection as Socket, reads: 'events', reset});
+        onOpen({socket: connection, reads: 'events', reset});
       },
       onFailed,
     });

@@ -1,7 +1,7 @@
 // A TLS server as an upstream: its certificate is checked against the system's authorities or a given one.
 
 import {isIP, type Socket} from 'node:net';
-import type {SecureContext, SecureContextOptions} from 'node:tls';
+import type {SecureContext, SecureContextOptions, TLSSocket} from 'node:tls';
 import {resetSocket} from '../../bytes/reset.js';
 import {machineAuthorities} from '../../carrier/trust.js';
 import {alpnList} from '../../core/alpn-list.js';
@@ -37,7 +37,7 @@ interface Handshake {
   alpn: string | undefined;
   preface: Buffer | undefined;
   timeoutMs: number;
-  onSecure: (connection: UpstreamConnection) => void;
+  onSecure: (connection: UpstreamConnection & {socket: TLSSocket}) => void;
   onFailed: (error: Error) => void;
 }
 

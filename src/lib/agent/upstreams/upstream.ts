@@ -1,6 +1,6 @@
 // The exposed service. It is dialled once for each visitor: a TCP port, a Unix socket, a TLS server.
 
-import type {Socket} from 'node:net';
+import type {Duplex} from 'node:stream';
 import type {SocketRead} from '../../bytes/socket-reads.js';
 import type {TunlError} from '../../core/errors.js';
 import type {VisitorOpen} from '../../protocol/control-messages.js';
@@ -15,8 +15,8 @@ export type ListenState = 'listening' | 'nobody' | 'unknown';
 
 /** A connection to the upstream, made with allowHalfOpen, without a listener. */
 export interface UpstreamConnection {
-  /** A Duplex in its place must have its `_read` on its prototype: see bytes/reading.ts. */
-  socket: Socket;
+  /** A socket of this machine, or a Duplex with its `_read` on its prototype: see bytes/reading.ts. */
+  socket: Duplex;
   /** How it is read: by the `onread` from `reader`, or by its `data` events. */
   reads: 'onread' | 'events';
   /** Ends it so that the upstream sees a reset, if this kind of connection has one. */

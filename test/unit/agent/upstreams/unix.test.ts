@@ -31,7 +31,7 @@ function dialled(scope: Scope, upstream: UnixUpstream): Promise<Socket> {
       reader: () => reads.for(splice),
       onOpen: ({socket}) => {
         scope.onEnd(() => void socket.destroy());
-        resolve(socket);
+        resolve(socket as Socket);
       },
       onFailed: reject,
     });

@@ -2,7 +2,6 @@
 // with the visitor and with the upstream, so the two can never read a request differently.
 
 // `duplexPair` is a property, because a missing export would be the error of a Node that is too old: core/node-version.ts.
-import type {Socket} from 'node:net';
 import stream, {type Duplex} from 'node:stream';
 import type {ListenState, Upstream, UpstreamDial} from '../upstream.js';
 import type {Gatehouse} from './gatehouse.js';
@@ -87,7 +86,7 @@ export class GatedUpstream implements Upstream {
       if (!outer.writableFinished || !outer.readableEnded) outer.destroy();
     });
     dial.onOpen({
-      socket: outer as Socket,
+      socket: outer,
       reads: 'events',
       isGate: true,
       reset: () => {

@@ -214,7 +214,7 @@ export class Http2Visit implements GateVisit {
         });
         session.on('error', () => {});
         // The socket may be half open, and HTTP/2 has no use for that: the session would wait for ever.
-        connection.socket.once('end', () => connection.socket.destroySoon());
+        connection.socket.once('end', () => connection.socket.end(() => connection.socket.destroy()));
         // Its open streams go on; the visitor makes its next ones on another connection.
         session.once('goaway', () => this.#session.close());
         session.once('close', () => {

@@ -1,7 +1,8 @@
 // Node's HTTP client over one connection to the upstream, which is dialled with the first request.
 
 import type {Agent, AgentOptions, ClientRequest} from 'node:http';
-import type {Socket} from 'node:net';
+import {Socket} from 'node:net';
+import type {Duplex} from 'node:stream';
 import {request} from '../../../core/node-http.js';
 import type {UpstreamConnection, UpstreamDial} from '../upstream.js';
 import type {UpstreamLine} from './upstream-line.js';
@@ -51,7 +52,7 @@ export class OneConnection {
     this.destroy();
   }
 
-  #connect(done: (error: Error | null, socket?: Socket) => void): void {
+  #connect(done: Done): void {
     this.#stopDial = this.#line.dial(this.#dial, (error, connection) => {
       if (connection === undefined) return done(error ?? new Error('no connection'));
       const {socket} = connection;
@@ -66,7 +67,8 @@ export class OneConnection {
   }
 }
 
-type Connect = (done: (error: Error | null, socket?: Socket) => void) => void;
+type Done = (error: Error | null, socket?: Duplex) => void;
+type Connect = (done: Done) => void;
 
 function makeAgent(connect: Connect): Agent {
   const {Agent: Base} = process.getBuiltinModule('node:http');
@@ -74,9 +76,20 @@ function makeAgent(connect: Connect): Agent {
   class UpstreamAgent extends Base {
     override createConnection(
       _options: object,
-      done?: (error: Error | null, socket: Socket) => void,
+      done?: (error: Error | null, socket: Duplex) => void,
     ): undefined {
-      connect((error, socket) => done?.(error, socket as Socket));
+      connect((error, socket) => done?.(error, socket as Duplex));
+    }
+
+    // Node's own methods call what only a socket of the kernel has. A port of a sandbox or of a member is a stream of a session.
+
+    override keepSocketAlive(stream: Duplex): boolean {
+      return stream instanceof Socket ? (super.keepSocketAlive(stream) as unknown as boolean) : true;
+    }
+
+    override reuseSocket(stream: Duplex, out: ClientRequest): void {
+      if (stream instanceof Socket) super.reuseSocket(stream, out);
+      else out.reusedSocket = true;
     }
   }
   return new UpstreamAgent(options);
