@@ -9,6 +9,11 @@ const SHARED: Readonly<Record<string, {names: readonly string[]; because: string
     names: ['isStateTold', 'pool', 'embeddedRelays'],
     because: 'all tunnels of a process with one relay and one state folder share a link; the key says both',
   },
+  'src/lib/agent/network-watch.ts': {
+    names: ['shared'],
+    because:
+      'all agents of a process are on one machine, and a look at its addresses takes as long as a ping',
+  },
   'src/lib/core/usable-state.ts': {
     names: ['temporary'],
     because: 'one temporary folder for a process, which removes it at its end',

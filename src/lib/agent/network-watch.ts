@@ -24,34 +24,74 @@ export interface NetworkWatch {
   onChange: () => void;
   /** The machine may have been asleep, and its connections may be dead: a sleep stops the clock of the timers. */
   onWake: () => void;
-  /** For tests: replaces the addresses, and the difference between wall clock and monotonic clock. */
-  read?: () => string;
-  ahead?: () => number;
 }
 
-/** Checks once a second until disposed. Does not keep the process alive. */
-export function watchNetwork(watch: NetworkWatch): Disposable {
-  const {ahead = () => Date.now() - systemClock.now()} = watch;
-  let last: string | undefined;
-  const read = (): string | undefined => {
+/** What is looked at. Tests have others. */
+export interface Machine {
+  addresses: () => string;
+  /** The difference between wall clock and monotonic clock, ms. */
+  ahead: () => number;
+}
+
+const thisMachine: Machine = {addresses: fingerprint, ahead: () => Date.now() - systemClock.now()};
+
+/** Looks at a machine once a second for all its watches, while there are any. Does not keep the process alive. */
+export class NetworkLook {
+  readonly #machine: Machine;
+  readonly #watches = new Set<NetworkWatch>();
+  #timer: NodeJS.Timeout | undefined;
+  #last: string | undefined;
+  #lastAhead = 0;
+
+  constructor(machine: Machine) {
+    this.#machine = machine;
+  }
+
+  add(watch: NetworkWatch): Disposable {
+    if (this.#watches.size === 0) this.#start();
+    this.#watches.add(watch);
+    return {
+      [Symbol.dispose]: () => {
+        this.#watches.delete(watch);
+        if (this.#watches.size === 0) clearInterval(this.#timer);
+      },
+    };
+  }
+
+  #start(): void {
+    this.#last = undefined;
+    this.#last = this.#read();
+    this.#lastAhead = this.#machine.ahead();
+    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
+  }
+
+  #look(): void {
+    const [now, nowAhead] = [this.#read(), this.#machine.ahead()];
+    const slept = nowAhead - this.#lastAhead > SLEPT_MS;
+    const changed = this.#last !== undefined && now !== this.#last;
+    this.#last = now;
+    this.#lastAhead = nowAhead;
+    // A watch may end others, or begin new ones.
+    for (const watch of [...this.#watches]) {
+      if (!this.#watches.has(watch)) continue;
+      if (changed) watch.onChange();
+      else if (slept) watch.onWake();
+    }
+  }
+
+  #read(): string | undefined {
     try {
-      return (watch.read ?? fingerprint)();
+      return this.#machine.addresses();
     } catch {
       // Node asks the kernel through a socket: without a free descriptor the addresses are unknown.
-      return last;
+      return this.#last;
     }
-  };
-  last = read();
-  let lastAhead = ahead();
-  const timer = setInterval(() => {
-    const [now, nowAhead] = [read(), ahead()];
-    const slept = nowAhead - lastAhead > SLEPT_MS;
-    const changed = last !== undefined && now !== last;
-    last = now;
-    lastAhead = nowAhead;
-    if (changed) watch.onChange();
-    else if (slept) watch.onWake();
-  }, LOOK_EVERY_MS);
-  timer.unref();
-  return {[Symbol.dispose]: () => clearInterval(timer)};
+  }
+}
+
+const shared = new NetworkLook(thisMachine);
+
+/** Checks once a second until disposed. All watches of the process share one check. Does not keep the process alive. */
+export function watchNetwork(watch: NetworkWatch): Disposable {
+  return shared.add(watch);
 }
