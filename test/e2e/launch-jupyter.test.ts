@@ -127,6 +127,19 @@ test('JupyterLab with a kernel running: nothing is left when it stops', async ({
   expect(withMark(mark)).toEqual([]);
 });
 
+test('a configuration of Jupyter that lets everybody in is an error', async ({scope}) => {
+  const config = await scope.tempDir('config');
+  await writeFile(join(config, 'jupyter_server_config.py'), "c.IdentityProvider.token = ''\n");
+  const env = plainEnv({HOME: await scope.tempDir('home'), JUPYTER_CONFIG_DIR: config});
+  const dir = await scope.tempDir('notebooks');
+  const open = await launchIn(scope, jupyter({token: randomSecret(), dir}), {env, bin: installed.python});
+  await expect(open.ready).rejects.toMatchObject({
+    code: 'PROGRAM_CONFIG',
+    message: expect.stringContaining('status 200 to GET /api/status'),
+  });
+  await open.exited;
+});
+
 test('a taken port is an error of Jupyter, not another port', async ({scope}) => {
   const program = jupyter({token: randomSecret(), dir: await scope.tempDir()});
   const port = await scope.listen(createServer());

@@ -128,6 +128,11 @@ interface ProgramFacts {
   ready(site: Site): Readiness;
   /** Default 60,000. */
   readonly readyTimeoutMs?: number;
+  /**
+   * A path that answers nobody without the program's secret, and how a user switches that off in the program's own configuration.
+   * It is checked when the program is ready: an address that seems protected must be.
+   */
+  readonly guard?: {readonly path: string; readonly next: string};
   /** How long it may take to stop after SIGTERM, ms. Default 5,000. */
   readonly graceMs?: number;
   /** The line for stdout. */

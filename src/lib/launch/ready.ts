@@ -28,11 +28,17 @@ const LONGEST_WAIT_SEEN_MS = 1_500;
 const ANSWER_TIMEOUT_MS = 10_000;
 
 /** Connects to a port that is not one of this machine. */
-type Dial = (port: number, signal: AbortSignal) => Promise<Socket>;
+export type Dial = (port: number, signal: AbortSignal) => Promise<Socket>;
 
-/** One probe. Never rejects. */
-export function ask(readiness: Readiness, place: Place, signal?: AbortSignal): Promise<Answer> {
-  return askBy(readiness, place, {signal});
+/** One probe. Never rejects. @param about.dial as in `UntilReady` */
+export function ask(
+  readiness: Readiness,
+  place: Place,
+  {signal, dial}: {signal?: AbortSignal | undefined; dial?: Dial | undefined} = {},
+): Promise<Answer> {
+  return dial === undefined
+    ? askBy(readiness, place, {signal})
+    : askThere(readiness, place, {signal: signal ?? new AbortController().signal, dial});
 }
 
 /** The same through a connection that somebody else makes. */
@@ -144,8 +150,7 @@ export interface UntilReady {
 /** Resolves with the place that answered; undefined when the signal aborted first. */
 export async function untilReady(options: UntilReady): Promise<Place | undefined> {
   const {readiness, signal, dial} = options;
-  const askOnce = (place: Place) =>
-    dial === undefined ? ask(readiness, place, signal) : askThere(readiness, place, {signal, dial});
+  const askOnce = (place: Place) => ask(readiness, place, {signal, dial});
   const pause = options.pause ?? ((ms: number) => sleep(ms, undefined, {signal}).catch(() => {}));
   let seen = false;
   const onMissed = (answer: Answer) => {

@@ -10,7 +10,7 @@ import type {OutputTail} from './output.js';
 import {portsOf} from './ports.js';
 import {endFamily, membersOf} from './processes.js';
 import type {LoginFact, NamedSite, Program, PublicSide, Site} from './program.js';
-import {type Answer, type Place, untilReady} from './ready.js';
+import {type Answer, ask, type Place, untilReady} from './ready.js';
 import type {Room} from './room.js';
 import type {Spawned} from './spawn.js';
 import {trustedPlaces} from './trusted-places.js';
@@ -162,6 +162,7 @@ export class RunningProgram implements AsyncDisposable {
       onMissed,
       dial: room && ((port, until) => room.dial(port, until)),
     });
+    if (place !== undefined) await this.#checkGuard(place, signal);
     // The program has answered, or never will. Without names there is no address yet.
     this.#hasAnswered = place !== undefined;
     const side = place && (await this.#whileItLives(this.#parts.side));
@@ -170,6 +171,22 @@ export class RunningProgram implements AsyncDisposable {
     if (this.#exit) throw await this.#diedError(this.#exit);
     if (place) return place;
     throw await this.#lateError(last, otherPort.found);
+  }
+
+  /** @throws TunlError PROGRAM_CONFIG when the program lets in somebody without its secret */
+  async #checkGuard(place: Place, signal: AbortSignal): Promise<void> {
+    const {program, room} = this.#parts;
+    if (program.guard === undefined) return;
+    const {path, next} = program.guard;
+    const dial = room && ((port: number, until: AbortSignal) => room.dial(port, until));
+    const isClosed = (status: number) => status === 401 || status === 403;
+    const answer = await ask({kind: 'http', path, accept: isClosed}, place, {signal, dial});
+    if (answer.kind === 'ready' || signal.aborted) return;
+    const how = answer.kind === 'wrong' ? `: ${answer.what}` : '';
+    throw new TunlError('PROGRAM_CONFIG', {
+      reason: `${program.title} does not refuse a visitor without its secret${how}.`,
+      next,
+    });
   }
 
   /** Undefined when the program ends first. */

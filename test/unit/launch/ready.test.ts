@@ -32,7 +32,7 @@ describe('one check', () => {
     expect((await ask(http(200), {host: '127.0.0.1', port: rude})).kind).toBe('silent');
     const mute = await scope.listen(createServer());
     const abort = new AbortController();
-    const question = ask(http(200), {host: '127.0.0.1', port: mute}, abort.signal);
+    const question = ask(http(200), {host: '127.0.0.1', port: mute}, {signal: abort.signal});
     setTimeout(() => abort.abort(), 50);
     expect(await question).toEqual({kind: 'silent'});
   });

@@ -42,6 +42,13 @@ export function jupyter(options: JupyterOptions): NamedProgram {
     }),
     // This path needs no token.
     ready: () => ({kind: 'http', path: '/api', accept: (status) => status === 200}),
+    // The user's own configuration comes after the environment: with an empty token there, everybody would get in.
+    ...(options.token !== false && {
+      guard: {
+        path: '/api/status',
+        next: 'Remove `IdentityProvider.token` and the like from Jupyter’s own configuration (`jupyter --paths` shows where it is), or say --no-token.',
+      },
+    }),
     address: (site) =>
       `${urlOf(site.public)}${path(site)}${options.token === false ? '' : `?token=${encodeURIComponent(options.token)}`}`,
     login: () =>
