@@ -17,8 +17,8 @@ export interface Issuer {
   readonly publicKey: Pair['publicKey'];
   /** Another pair of keys; the one before is gone. */
   rotate(): Promise<void>;
-  /** Its answer to each request; undefined: the usual one. */
-  answer: ((path: string) => {status: number; body: string} | undefined) | undefined;
+  /** Its answer to each request; undefined: the usual one; `broken`: the connection breaks. */
+  answer: ((path: string) => {status: number; body: string} | 'broken' | undefined) | undefined;
   /** A token with `iss`, `sub`, `aud` and an `exp` of ten minutes, except what `claims` says. `undefined` leaves a claim out. */
   token(
     claims?: {[claim in keyof JWTPayload]: JWTPayload[claim] | undefined},
@@ -43,6 +43,10 @@ export async function startIssuer(scope: Scope): Promise<Issuer> {
     requests += 1;
     const path = req.url ?? '';
     const own = issuer.answer?.(path);
+    if (own === 'broken') {
+      req.socket.destroy();
+      return;
+    }
     if (own !== undefined) {
       res.writeHead(own.status, {'Content-Type': 'application/json'}).end(own.body);
       return;

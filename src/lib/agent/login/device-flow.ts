@@ -51,10 +51,19 @@ export async function deviceLogin(
       expiresAt: new Date(endsAt).toISOString(),
     });
     for (let seconds = device.interval ?? POLL_S; Date.now() < endsAt; ) {
-      await wait(seconds * 1_000, undefined, {...(trust.signal && {signal: trust.signal})});
+      await wait(Math.min(seconds * 1_000, endsAt - Date.now()), undefined, {
+        ...(trust.signal && {signal: trust.signal}),
+      });
+      const {device_code: code} = device;
+      const answer = await unlessAway(
+        oauth.deviceCodeGrantRequest(server, client, oauth.None(), code, options),
+      );
+      if (answer === undefined) {
+        // The person is in the browser for minutes, and the network may change meanwhile. RFC 8628, section 3.5, doubles the wait.
+        seconds *= 2;
+        continue;
+      }
       try {
-        const {device_code: code} = device;
-        const answer = await oauth.deviceCodeGrantRequest(server, client, oauth.None(), code, options);
         return issued(await oauth.processDeviceCodeResponse(server, client, answer));
       } catch (error) {
         const code = error instanceof oauth.ResponseBodyError ? error.error : undefined;
@@ -64,6 +73,17 @@ export async function deviceLogin(
     }
     throw new TunlError('LOGIN_FAILED', {reason: 'The code has expired before it was confirmed.'});
   });
+}
+
+/** Undefined: the issuer cannot be reached, or is in trouble. */
+async function unlessAway(asked: Promise<Response>): Promise<Response | undefined> {
+  try {
+    const answer = await asked;
+    return answer.status < 500 ? answer : undefined;
+  } catch (error) {
+    if (error instanceof TunlError && error.code !== 'ABORTED') return undefined;
+    throw error;
+  }
 }
 
 /** New tokens without the person. @throws TunlError LOGIN_FAILED: the issuer wants the person; ISSUER_FAILED, PROXY_FAILED, ABORTED */
