@@ -7,7 +7,7 @@ import {BaseCommand} from '../lib/cli/base-command.js';
 import {contexts, namedOrCurrent, storedPath} from '../lib/cli/contexts.js';
 import {flagOf, flagsOf} from '../lib/cli/setting-flags.js';
 import {stopSignal} from '../lib/cli/stop-signal.js';
-import {usableState} from '../lib/core/usable-state.js';
+import {lastingState} from '../lib/core/usable-state.js';
 import {logIn} from '../lib/login.js';
 
 const {caFile, tokenFile} = LINK_SETTINGS;
@@ -46,7 +46,7 @@ export default class Login extends BaseCommand {
       relay,
       caFile: storedPath(flags['ca-file']),
       name: flags.context,
-      stateDir: usableState({mustWrite: true}).path,
+      stateDir: lastingState(),
       token: file === undefined ? undefined : () => tokenFrom(file, stop.signal),
       askToken: () => askSecret('Token: ', stop.signal),
       onDeviceCode: (device) => presenter.event({type: 'device', ...device}),

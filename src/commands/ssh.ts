@@ -15,7 +15,7 @@ import {
 } from '../lib/cli/tunnel-flags.js';
 import {visitorsCa} from '../lib/cli/visitors-ca.js';
 import {TunlError} from '../lib/core/errors.js';
-import {stateDir} from '../lib/core/state-dir.js';
+import {usableState} from '../lib/core/usable-state.js';
 import {sshd} from '../lib/launch/programs/sshd.js';
 
 export default class Ssh extends TunnelCommand {
@@ -51,7 +51,7 @@ export default class Ssh extends TunnelCommand {
     const caFile = flags.tls ? await visitorsCa(flags) : undefined;
     const program = await sshd({
       keys,
-      stateDir: stateDir(),
+      stateDir: usableState({mustWrite: true}).path,
       via: flags.tls ? 'tls' : 'tcp',
       ...(caFile !== undefined && {caFile}),
     });

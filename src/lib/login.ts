@@ -18,6 +18,7 @@ import {chooseRelay, type LinkValues} from './choose-relay.js';
 import {TunlError} from './core/errors.js';
 import {readOwnCa} from './core/own-ca.js';
 import {readCaFile} from './core/pem.js';
+import {shellWord} from './core/shell-word.js';
 import {AGENT_PATH} from './protocol/wire.js';
 import {renewed} from './token-source.js';
 
@@ -53,12 +54,14 @@ export async function logIn(options: LoginOptions): Promise<LoggedIn> {
   const origin = relayOrigin(options.relay);
   const contexts = new Contexts(stateDir);
   const before = await contexts.at(origin);
+  const target = name ?? before?.name ?? usualName(origin);
+  await checkUnused(contexts, target, origin);
   const place = await placeOf(origin, {caFile: caFile ?? before?.caFile, stateDir, signal});
   const info = await relayInfo(place);
   const found = await identify(place, info, options);
   const context = renewed(
     {
-      name: name ?? before?.name ?? usualName(origin),
+      name: target,
       relay: origin,
       ...(place.caFile !== undefined && {caFile: place.caFile}),
       ...(found.token !== undefined && {token: found.token}),
@@ -71,6 +74,16 @@ export async function logIn(options: LoginOptions): Promise<LoggedIn> {
   if (before !== undefined && before.name !== context.name) await contexts.remove(before.name);
   await contexts.use(context.name);
   return {context, identity: found.identity};
+}
+
+/** Another relay's login under this name would be lost, and its token would live on there. @throws TunlError OPTION_INVALID */
+async function checkUnused(contexts: Contexts, name: string, origin: string): Promise<void> {
+  const other = (await contexts.all()).find((each) => each.name === name && each.relay !== origin);
+  if (other === undefined) return;
+  throw new TunlError('OPTION_INVALID', {
+    reason: `The context ${name} is the login at ${other.relay}.`,
+    next: `Give the new one another name with --context, or remove that one: tunl context remove ${shellWord(name)}`,
+  });
 }
 
 interface Found {

@@ -11,7 +11,8 @@ import {entry, expose, runCli} from '../helpers/cli.js';
 import {fakeProgram, isAlive, until} from '../helpers/launching.js';
 import {exFat, withReadOnly} from '../helpers/mounts.js';
 import {startRelayProcess} from '../helpers/relay.js';
-import type {Scope} from '../helpers/scope.js';
+import {type Scope, unusedPort} from '../helpers/scope.js';
+import {makeKey} from '../helpers/ssh.js';
 import {test} from '../helpers/test.js';
 import {Screen} from '../helpers/tmux.js';
 import {httpUpstream} from '../helpers/upstreams.js';
@@ -208,10 +209,15 @@ test('a home on a read-only mount: a tunnel, a program and a relay of its own, a
     expect(child.stderr.match(/cannot be written \(EROFS\)/g)).toHaveLength(1);
     await child.stop('SIGTERM');
   }
+  const key = await makeKey(scope);
+  const ssh = Child.start(scope, command, [...words, 'ssh', '--json', '--key', `${key.path}.pub`], options);
+  expect(JSON.parse(await ssh.line()), ssh.stderr).toMatchObject({type: 'ready', program: 'ssh'});
+  await ssh.stop('SIGTERM');
   // What must be found again by other commands needs a real place.
   for (const other of [
     ['expose', '8000', '--detach'],
     ['relay', 'start', '--listen', '127.0.0.1:0'],
+    ['login', `https://127.0.0.1:${await unusedPort()}`, '--token-file', '/dev/null'],
   ]) {
     const refused = await run(scope, command, [...words, ...other], options);
     expect(refused, other.join(' ')).toMatchObject({code: 8});

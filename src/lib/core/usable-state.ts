@@ -34,6 +34,16 @@ export function usableState({mustWrite = false} = {}, env: NodeJS.ProcessEnv = p
   return temporaryState(`${path} cannot be written (${code})`, env);
 }
 
+/** A folder in which later commands find again what is stored now. @throws TunlError STATE_DIR */
+export function lastingState(env: NodeJS.ProcessEnv = process.env): string {
+  const {path, why} = usableState({mustWrite: true}, env);
+  if (why === undefined) return path;
+  throw new TunlError('STATE_DIR', {
+    reason: `${capitalized(why)}.`,
+    next: 'Set TUNL_STATE_DIR to a folder that you can write to.',
+  });
+}
+
 /** The reason why the folder, or the nearest one above it that exists, cannot be written. */
 function writeError(path: string): string | undefined {
   for (let each = path; ; each = dirname(each)) {
@@ -55,6 +65,8 @@ function temporaryState(why: string, env: NodeJS.ProcessEnv): UsableState {
   return temporary;
 }
 
+const capitalized = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+
 /** @throws TunlError STATE_DIR */
 function makeTemporary(why: string, env: NodeJS.ProcessEnv): string {
   // A container with a read-only root often has no other place than its shared memory.
@@ -68,7 +80,7 @@ function makeTemporary(why: string, env: NodeJS.ProcessEnv): string {
     }
   }
   throw new TunlError('STATE_DIR', {
-    reason: `${why.charAt(0).toUpperCase()}${why.slice(1)}, and ${places[0]} cannot be written (${systemCode(cause)}).`,
+    reason: `${capitalized(why)}, and ${places[0]} cannot be written (${systemCode(cause)}).`,
     next: 'Set TUNL_STATE_DIR or TMPDIR to a folder that you can write to.',
     cause,
   });

@@ -6,7 +6,8 @@ import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {pathToFileURL} from 'node:url';
 import {childEnv} from '../core/child-env.js';
-import {openStateDir, stateDir} from '../core/state-dir.js';
+import {openStateDir} from '../core/state-dir.js';
+import {usableState} from '../core/usable-state.js';
 import {which} from './find.js';
 import {signalQuietly} from './processes.js';
 import {randomSecret} from './secret.js';
@@ -106,7 +107,7 @@ function handOver(tool: {
 }
 
 async function pageTo(address: string, stays: boolean): Promise<string> {
-  const folder = await openStateDir(stateDir());
+  const folder = await openStateDir(usableState({mustWrite: true}).path);
   const path = join(folder, `open-${randomSecret()}.html`);
   const href = address.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;');
   await writeFile(path, `<!doctype html><meta http-equiv="refresh" content="0;url=${href}">`, {mode: 0o600});
