@@ -141,7 +141,7 @@ export class RunningProgram implements AsyncDisposable {
       // than the probe that was under way at the deadline.
       const tellsLess = answer.kind === 'refused' || (signal.aborted && last?.kind === 'wrong');
       if (!tellsLess || last === undefined) last = answer;
-      if (last.kind === 'refused') otherPort.look();
+      if (last.kind === 'refused' && !program.choosesPort) otherPort.look();
     };
     const named = program.anyLoopback ? loopback(site.port) : [{host: '127.0.0.1', port: site.port}];
     const places = program.choosesPort
@@ -228,7 +228,7 @@ export class RunningProgram implements AsyncDisposable {
     }
     const old = await tooOld(program, site.found, site.env);
     if (old) return old;
-    const where = program.choosesPort ? 'opened no port' : describe(last, site.port);
+    const where = describe(last, program.choosesPort ? undefined : site.port);
     return new TunlError('PROGRAM_NOT_READY', {
       ...this.#withLines(
         `${program.title} ${where} within ${readyTimeoutMs / 1_000} s.`,
@@ -245,14 +245,16 @@ export class RunningProgram implements AsyncDisposable {
   }
 }
 
-function describe(last: Answer | undefined, port: number): string {
+/** @param port undefined: tunl finds the port that the program opens */
+function describe(last: Answer | undefined, port: number | undefined): string {
+  const its = port === undefined ? 'its port' : `port ${port}`;
   switch (last?.kind) {
     case 'wrong':
-      return `gave no good answer on port ${port} (last: ${last.what})`;
+      return `gave no good answer on ${its} (last: ${last.what})`;
     case 'silent':
-      return `accepted connections on port ${port}, but did not answer`;
+      return `accepted connections on ${its}, but did not answer`;
     default:
-      return `opened no port ${port}`;
+      return port === undefined ? 'opened no port' : `opened no port ${port}`;
   }
 }
 

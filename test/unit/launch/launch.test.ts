@@ -280,6 +280,20 @@ child.unref();`;
     });
     expect(notices).toHaveLength(1);
   });
+
+  test('chooses its port itself, late, on one address: no other port is missed', async ({scope}) => {
+    const notices: string[] = [];
+    const program = await launchFake(
+      scope,
+      'setTimeout(() => listen(0, (q, r) => r.writeHead(500).end()), 3_200);',
+      {args: [], readyPath: '/', readyTimeoutMs: 7_000, onNotice: (message) => notices.push(message)},
+    );
+    await expect(program.ready).rejects.toMatchObject({
+      code: 'PROGRAM_NOT_READY',
+      message: expect.stringContaining('fake gave no good answer on its port (last: status 500 to GET /)'),
+    });
+    expect(notices).toEqual([]);
+  });
 });
 
 describe('stopping', () => {
