@@ -101,7 +101,7 @@ async function embeddedRelay(settings: LinkValues, {embedded, ...user}: Surround
     origin: url,
     token: async () => undefined,
     tokenKey: undefined,
-    ca: caFile === undefined ? undefined : await readTextFile(caFile),
+    ca: caFile === undefined ? undefined : await textOr(release, caFile),
   };
   const successors = new Successors({home: url, allowed: []});
   return {
@@ -115,6 +115,16 @@ async function embeddedRelay(settings: LinkValues, {embedded, ...user}: Surround
     release,
     openLocalDoor: async (host, about) => await relay.openLocalDoor(host, about),
   };
+}
+
+/** Gives the relay back when its file cannot be read: it would keep the process alive. */
+async function textOr(release: () => Promise<void>, file: string): Promise<string> {
+  try {
+    return await readTextFile(file);
+  } catch (error) {
+    await release();
+    throw error;
+  }
 }
 
 /** Files count by their content, and all other settings of a link by their values: new settings are included automatically. */

@@ -266,3 +266,18 @@ test.for([
   const {code, stderr} = await runCli(scope, ['expose', '8000', ...flags], {env: relay.env});
   expect({code, stderr}).toEqual({code: 2, stderr: expect.stringContaining(why)});
 });
+
+test('`tunl connect` ends when nobody reads what comes, although its input is open', async ({scope}) => {
+  const talker = createServer((socket) => {
+    const timer = setInterval(() => socket.write('a line\n'), 50);
+    socket.on('error', () => {}).once('close', () => clearInterval(timer));
+  });
+  const {linkFile} = await exposed(scope, await scope.listen(talker));
+  const pipeline = `set -o pipefail; "$0" "$1" connect --link-file "$2" | head -1`;
+  const child = Child.start(scope, 'bash', ['-c', pipeline, process.execPath, entry, linkFile], {
+    env: relay.env,
+    stdin: true,
+  });
+  expect(await child.line()).toBe('a line');
+  expect(await child.exited).toMatchObject({code: 0});
+});

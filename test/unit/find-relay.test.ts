@@ -67,3 +67,13 @@ test('an empty TUNL_RELAY is an error, unless the option is given', async () => 
   expect(await keyOf({relay: 'https://r1.example', stateDir: '/s'})).toContain('https://r1.example');
   vi.unstubAllEnvs();
 });
+
+test('a relay in the process is given back when its authority cannot be read', async ({scope}) => {
+  const release = vi.fn(async () => {});
+  const caFile = join(await scope.tempDir('gone'), 'ca.pem');
+  const relay = {url: 'https://r1.localhost:1', caFile};
+  const embedded = {borrow: async () => ({relay, release})} as unknown as EmbeddedRelays;
+  const found = findRelay(settle(LINK_SETTINGS, {stateDir: '/s'}, {}), {...around, embedded});
+  await expect(found).rejects.toThrow('ca.pem');
+  expect(release).toHaveBeenCalledOnce();
+});

@@ -90,7 +90,7 @@ export async function hold<T extends Closable>(options: HoldOptions<T>): Promise
   }
   keepMemoryFlat();
   // It opened at the moment when the end was requested. Visitors may have come already.
-  if (starting.signal.aborted) return await held.close({drainTimeoutMs: drainTimeoutMs()});
+  if (starting.signal.aborted) stop(isUnread ? 0 : drainTimeoutMs());
   await Promise.race(held.closed ? [held.closed, asked] : [asked]);
   await stopping;
   // A second signal ends the process itself, with its own exit code.

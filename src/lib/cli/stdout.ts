@@ -47,9 +47,15 @@ export function onReaderGone(fn: () => void): Disposable {
 
 /**
  * Joins stdin and stdout with a connection. Each direction ends separately, and the other one continues. Resolves when both
- * have ended. @throws the error that broke the connection
+ * have ended, or when there are bytes that nobody reads (`| head -1`). @throws the error that broke the connection
  */
 export async function joinStdio(peer: Duplex): Promise<void> {
+  let isUnread = false;
+  const breakOff = () => {
+    isUnread = true;
+    peer.destroy();
+  };
+  listeners.add(breakOff);
   const inward = pipeline(process.stdin, peer);
   const outward = (async () => {
     await passOn(peer.iterator({destroyOnReturn: false}));
@@ -59,7 +65,13 @@ export async function joinStdio(peer: Duplex): Promise<void> {
     closeSync(1);
     gone = true;
   })();
-  await Promise.all([inward, outward]);
+  try {
+    await Promise.all([inward, outward]);
+  } catch (error) {
+    if (!isUnread) throw error;
+  } finally {
+    listeners.delete(breakOff);
+  }
 }
 
 /** Writes a sequence of bytes as it is. Resolves at its end, or when the reader has gone. */

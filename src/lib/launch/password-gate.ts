@@ -39,6 +39,8 @@ export async function openGate(options: GateOptions): Promise<Gate> {
       (reply) => {
         const cookie = verdict === 'password' ? ['set-cookie', check.cookie] : [];
         answer.writeHead(reply.statusCode ?? 502, [...reply.rawHeaders, ...cookie]);
+        // A part of an answer must not look like one that takes its time.
+        reply.once('error', () => answer.destroy());
         reply.pipe(answer);
       },
     );

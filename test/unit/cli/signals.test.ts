@@ -255,3 +255,22 @@ test('a tunnel that starts although its end was requested is drained, not cut', 
   await held;
   expect(tunnel.close).toHaveBeenCalledWith({drainTimeoutMs: 5000});
 });
+
+test('a second signal while such a tunnel drains ends the process, with its own code', async () => {
+  const s = signals();
+  const left = Promise.withResolvers<number>();
+  const tunnel = fakeTunnel();
+  const closing = {...tunnel, close: () => tunnel.closed, destroy: () => tunnel.end()};
+  const up = Promise.withResolvers<typeof closing>();
+  const ended = vi.fn();
+  const options = {onLeave: () => undefined, drainTimeoutMs: 5000, signals: {...s, leave: left.resolve}};
+  void hold({open: () => up.promise, ...options}).then(ended, ended);
+  s.source.emit('SIGINT');
+  up.resolve(closing);
+  await new Promise(setImmediate);
+  s.pass(1000);
+  s.source.emit('SIGINT');
+  expect(await left.promise).toBe(130);
+  await new Promise(setImmediate);
+  expect(ended).not.toHaveBeenCalled();
+});
