@@ -10,7 +10,7 @@ import type {DatagramTurns} from './datagram-turns.js';
 
 /** The bytes that wait in the queue of one stream. Each datagram counts with the memory of its object. */
 const MOST_WAITING_BYTES = 64 * 1024;
-const OBJECT_BYTES = 96;
+export const OBJECT_BYTES = 96;
 
 export interface DatagramStreamOptions {
   turns: DatagramTurns;

@@ -4,6 +4,7 @@
 import type {DatagramRoom} from '../../bytes/datagram-room.js';
 import {DatagramStream} from '../../bytes/datagram-stream.js';
 import type {DatagramTurns} from '../../bytes/datagram-turns.js';
+import {EarlyDatagrams} from '../../bytes/early-datagrams.js';
 import {systemCode} from '../../core/errors.js';
 import type {Stream} from '../../mux/stream.js';
 import type {DatagramOpen} from '../../protocol/egress-messages.js';
@@ -19,9 +20,6 @@ import {type EgressSet, familyOf} from './egress-set.js';
 import {isAddressLost} from './source-health.js';
 import type {WayOptions} from './way-options.js';
 
-/** Datagrams that wait for the look-up and the socket. Later ones are lost. */
-const MOST_EARLY_BYTES = 64 * 1024;
-
 export interface DatagramFlowOptions extends WayOptions {
   asked: DatagramOpen;
   turns: DatagramTurns;
@@ -32,8 +30,8 @@ export class DatagramFlow {
   readonly stream: Stream;
   readonly #options: DatagramFlowOptions;
   readonly #datagrams: DatagramStream;
-  #early: Buffer[] = [];
-  #earlyBytes = 0;
+  /** Datagrams that wait for the look-up and the socket. */
+  readonly #early = new EarlyDatagrams();
   #socket: DatagramSocket | undefined;
   #opened: {address: string; source: string; at: number} | undefined;
   #refusal: Refusal | undefined;
@@ -128,16 +126,14 @@ export class DatagramFlow {
       ...{egress: this.egress, host: asked.host, port: asked.port, udp: true, address, source},
     });
     stream.accept();
-    for (const datagram of this.#early.splice(0)) this.#sendOut(datagram);
+    for (const datagram of this.#early.take()) this.#sendOut(datagram);
   }
 
   readonly #sendOut = (datagram: Buffer): void => {
     const {clock, bandwidth} = this.#options;
     this.lastAt = clock.now();
     if (this.#socket === undefined) {
-      if (this.#earlyBytes + datagram.length > MOST_EARLY_BYTES) return;
-      this.#earlyBytes += datagram.length;
-      this.#early.push(Buffer.from(datagram));
+      this.#early.add(datagram);
       return;
     }
     if (mayPass(bandwidth, datagram)) this.#socket.send(datagram);
@@ -184,7 +180,7 @@ export class DatagramFlow {
   #over(code: StreamCode | undefined): void {
     const {stream, asked, opener, clock, events, bandwidth, onSource, onOver} = this.#options;
     this.#socket?.close();
-    this.#early = [];
+    this.#early.take();
     bandwidth?.release();
     const target = {egress: this.egress, host: asked.host, port: asked.port, udp: true as const};
     const about = {...this.#whose(opener), ...target};

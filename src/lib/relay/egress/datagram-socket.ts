@@ -1,6 +1,7 @@
 // A UDP socket for one flow: bound to an address of an egress and a port of its range, and connected to one destination.
 
 import {createSocket, type RemoteInfo, type Socket} from 'node:dgram';
+import {OBJECT_BYTES} from '../../bytes/datagram-stream.js';
 import {systemCode} from '../../core/errors.js';
 import {plainAddress} from '../../net/host-name.js';
 import {NO_PORT, NO_SOURCE} from './egress-dial.js';
@@ -32,7 +33,7 @@ export interface DatagramSocket {
   close(): void;
 }
 
-/** Bytes that the system has not taken yet. Later ones are lost until it has. */
+/** Bytes that the system has not taken yet, with the objects of their datagrams. Later ones are lost until it has. */
 const MOST_UNSENT_BYTES = 64 * 1024;
 
 /** The datagram is lost, and the flow is not. */
@@ -99,7 +100,9 @@ async function connected(
   return {
     source,
     send: (datagram) => {
-      if (isOpen && socket.getSendQueueSize() < MOST_UNSENT_BYTES) socket.send(datagram, broken);
+      if (!isOpen) return;
+      const unsent = socket.getSendQueueSize() + socket.getSendQueueCount() * OBJECT_BYTES;
+      if (unsent < MOST_UNSENT_BYTES) socket.send(datagram, broken);
     },
     close: () => {
       if (!isOpen) return;

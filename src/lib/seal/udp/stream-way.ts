@@ -3,12 +3,10 @@
 import type {DatagramRoom} from '../../bytes/datagram-room.js';
 import {DatagramStream} from '../../bytes/datagram-stream.js';
 import type {DatagramTurns} from '../../bytes/datagram-turns.js';
+import {EarlyDatagrams} from '../../bytes/early-datagrams.js';
 import type {Stream} from '../../mux/stream.js';
 import type {StreamCode} from '../../protocol/wire.js';
 import type {WayEnd, WayOut, WayOutEvents} from './flows.js';
-
-/** Datagrams of one flow that wait for its stream. */
-const MOST_EARLY_BYTES = 64 * 1024;
 
 export interface StreamWayOptions {
   readonly turns: DatagramTurns;
@@ -25,8 +23,8 @@ export interface StreamWayOptions {
 export class StreamWay implements WayOut {
   readonly #options: StreamWayOptions;
   readonly #abort = new AbortController();
-  #early: Buffer[] = [];
-  #earlyBytes = 0;
+  /** Datagrams that wait for the stream. */
+  readonly #early = new EarlyDatagrams();
   #datagrams: DatagramStream | undefined;
   #hasEnded = false;
 
@@ -43,9 +41,7 @@ export class StreamWay implements WayOut {
       this.#datagrams.send(datagram);
       return;
     }
-    if (this.#hasEnded || this.#earlyBytes + datagram.length > MOST_EARLY_BYTES) return;
-    this.#earlyBytes += datagram.length;
-    this.#early.push(Buffer.from(datagram));
+    if (!this.#hasEnded) this.#early.add(datagram);
   }
 
   end(): void {
@@ -65,7 +61,7 @@ export class StreamWay implements WayOut {
   /** No event follows. */
   #give(): void {
     this.#hasEnded = true;
-    this.#early = [];
+    this.#early.take();
     this.#abort.abort();
   }
 
@@ -81,13 +77,13 @@ export class StreamWay implements WayOut {
       onOpened: () => events.onOpened(),
       onOver: (code, message) => this.#ended(code === undefined ? {answer: undefined} : endOf(code, message)),
     });
-    for (const datagram of this.#early.splice(0)) this.#datagrams.send(datagram);
+    for (const datagram of this.#early.take()) this.#datagrams.send(datagram);
   }
 
   #ended(end: WayEnd): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
-    this.#early = [];
+    this.#early.take();
     this.#options.events.onEnded(end);
   }
 }

@@ -1,8 +1,9 @@
 // UDP by egress: from which address it leaves, where it may go, what comes back, and how flows end.
 
-import {createSocket} from 'node:dgram';
+import {createSocket, Socket} from 'node:dgram';
 import {once} from 'node:events';
-import {expect} from 'vitest';
+import {expect, vi} from 'vitest';
+import {systemClock} from '../../../../src/lib/core/clock.js';
 import {rightsOf} from '../../../../src/lib/relay/access/rights.js';
 import {openDatagramSocket} from '../../../../src/lib/relay/egress/datagram-socket.js';
 import {LocalPorts} from '../../../../src/lib/relay/egress/local-ports.js';
@@ -72,6 +73,55 @@ test('the longest datagram and an empty one pass in both directions', async ({sc
   expect(await flow.next()).toHaveLength(65_507);
   socket.send('', from.port, from.address);
   expect(await flow.next()).toHaveLength(0);
+});
+
+test('few empty datagrams wait for the look-up', async ({scope}) => {
+  const found = Promise.withResolvers<readonly string[]>();
+  let turns = 0;
+  const clock = {
+    now: () => systemClock.now(),
+    after: systemClock.after.bind(systemClock),
+    soon: (fn: () => void) => {
+      turns += 1;
+      setImmediate(() => {
+        fn();
+        turns -= 1;
+      });
+    },
+  };
+  const {rig, port} = await started(scope, {clock, names: {'slow.corp': () => found.promise}});
+  const send = vi.spyOn(Socket.prototype, 'send');
+  scope.onEnd(() => send.mockRestore());
+  const flow = rig.flow({host: 'slow.corp', port});
+  // 100,000 of them: each is its length, two bytes.
+  flow.datagrams.stream.write(Buffer.alloc(200_000));
+  await expect.poll(() => rig.egress.totals.bytesOut === 200_000 && turns === 0).toBe(true);
+  found.resolve(['127.0.0.1']);
+  await flow.opened;
+  flow.send('later');
+  let said: string | undefined;
+  while (said !== 'later') said = String(await flow.next()).split(' ')[2];
+  const empty = send.mock.calls.filter(([datagram]) => (datagram as Buffer).length === 0);
+  expect(empty.length).toBeGreaterThan(0);
+  expect(empty.length).toBeLessThan(1_000);
+});
+
+test('empty datagrams that the system does not take are lost', async ({scope}) => {
+  const {port} = await startUdpEcho(scope);
+  const ports = new LocalPorts({first: 40_000, last: 60_000, now: () => 0});
+  const socket = await openDatagramSocket({
+    ...{address: '127.0.0.1', port, ports, sourceFor: () => ONE},
+    ...{onSourceLost: () => {}, onDatagram: () => {}, onBroken: () => {}},
+  });
+  scope.onEnd(() => socket.close());
+  const send = vi.spyOn(Socket.prototype, 'send');
+  const count = vi.spyOn(Socket.prototype, 'getSendQueueCount').mockReturnValue(600);
+  scope.onEnd(() => void vi.restoreAllMocks());
+  socket.send(Buffer.alloc(0));
+  expect(send).toHaveBeenCalledTimes(1);
+  count.mockReturnValue(1_000);
+  socket.send(Buffer.alloc(0));
+  expect(send).toHaveBeenCalledTimes(1);
 });
 
 test('only the destination can answer', async ({scope}) => {
