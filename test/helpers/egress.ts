@@ -134,6 +134,7 @@ export class EgressRig {
       unread: {
         add: (holder: UnreadHolder) => unread.add(holder),
         delete: (handle) => unread.delete(handle),
+        leave: (handle, keepsBytes) => unread.leave(handle, keepsBytes),
         full: false,
       },
     });

@@ -3,6 +3,7 @@
 
 import {totalmem} from 'node:os';
 import {defaultUnreadLimit, UnreadLimit} from '../bytes/unread-limit.js';
+import {watchStream} from '../bytes/watch-stream.js';
 import {type Clock, systemClock} from '../core/clock.js';
 import type {TunlError} from '../core/errors.js';
 import {createLogger, type LogSink} from '../core/logger.js';
@@ -122,13 +123,7 @@ export class LinkedAgent {
   }
 
   #watch(stream: Stream): void {
-    const cut = () => {
-      stream.reset('TOO_MUCH_UNREAD');
-      stream.sink.onReset('TOO_MUCH_UNREAD');
-    };
-    const watched = this.unread.add({stream, cut});
-    const gone = () => this.unread.delete(watched);
-    stream.onGone = gone;
+    stream.onGone = watchStream(this.unread, stream);
   }
 }
 

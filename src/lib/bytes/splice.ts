@@ -77,6 +77,10 @@ export class Splice implements StreamSink {
     return this.#done;
   }
 
+  get keepsBytes(): boolean {
+    return !this.#done;
+  }
+
   /** True when the socket has been read or may be read. */
   get hasBegun(): boolean {
     return this.#begun;

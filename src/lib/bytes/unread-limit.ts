@@ -50,6 +50,8 @@ export interface UnreadLimitOptions {
 export class UnreadLimit {
   #options: UnreadLimitOptions;
   readonly #watched = new LinkedList<Watched>();
+  /** Streams that are over, and may have bytes in memory. */
+  #left: {handle: UnreadHandle; keepsBytes: () => boolean}[] = [];
   #timer: Timer | undefined;
   #full = false;
 
@@ -71,6 +73,11 @@ export class UnreadLimit {
     this.#watched.delete(handle);
   }
 
+  /** The stream is over. Its unread bytes still count while `keepsBytes` is true. */
+  leave(handle: UnreadHandle, keepsBytes: () => boolean): void {
+    this.#left.push({handle, keepsBytes});
+  }
+
   setLimit(limitBytes: number): void {
     this.#options = {...this.#options, limitBytes};
   }
@@ -90,6 +97,7 @@ export class UnreadLimit {
 
   #look(): void {
     const {limitBytes, log} = this.#options;
+    this.#forgetLeft();
     let unread = this.#count();
     if (unread > limitBytes) {
       const still = [...this.#watched].filter(({stillFor}) => stillFor > 0);
@@ -111,6 +119,14 @@ export class UnreadLimit {
         limitBytes,
       });
     this.#full = full;
+  }
+
+  #forgetLeft(): void {
+    this.#left = this.#left.filter(({handle, keepsBytes}) => {
+      if (handle.value.holder.stream.unreadBytes > 0 && keepsBytes()) return true;
+      this.#watched.delete(handle);
+      return false;
+    });
   }
 
   /**

@@ -27,6 +27,8 @@ export interface StreamSink {
   onReset(code: StreamCode, message?: string): void;
   /** The last event: both directions have ended in order. */
   onClosed?(): void;
+  /** True while the sink has bytes of the stream in memory, or may have some, also when the stream is over. */
+  readonly keepsBytes?: boolean;
 }
 
 /** The session's methods for a stream. */

@@ -2,6 +2,7 @@
 // agent and its relay outlives a carrier, so connections survive a direct path that is lost, and a relay that starts again.
 
 import type {UnreadLimit} from '../bytes/unread-limit.js';
+import {watchStream} from '../bytes/watch-stream.js';
 import type {Clock} from '../core/clock.js';
 import type {TunlError} from '../core/errors.js';
 import type {BlockPool} from '../mux/blocks.js';
@@ -178,15 +179,11 @@ export class PeerSession {
 
   #count(stream: Stream): void {
     const {unread, onIdle} = this.#options;
-    const cut = () => {
-      stream.reset('TOO_MUCH_UNREAD');
-      stream.sink.onReset('TOO_MUCH_UNREAD');
-    };
-    const watched = unread.add({stream, cut});
+    const unwatch = watchStream(unread, stream);
     this.#open += 1;
     if (this.#open === 1) onIdle?.(false);
     stream.onGone = () => {
-      unread.delete(watched);
+      unwatch();
       this.#open -= 1;
       if (this.#open === 0) onIdle?.(true);
     };

@@ -4,7 +4,7 @@ import {once} from 'node:events';
 import {connect, createServer, type Socket} from 'node:net';
 import {expect, vi} from 'vitest';
 import {resetSocket} from '../../../src/lib/bytes/reset.js';
-import {Splice} from '../../../src/lib/bytes/splice.js';
+import {Splice, type SpliceOptions} from '../../../src/lib/bytes/splice.js';
 import type {Stream, StreamSink} from '../../../src/lib/mux/stream.js';
 import type {StreamCode} from '../../../src/lib/protocol/wire.js';
 import {eventually} from '../../helpers/eventually.js';
@@ -44,7 +44,7 @@ class Heard {
   }
 }
 
-async function setUp(scope: Scope) {
+async function setUp(scope: Scope, more: Partial<SpliceOptions> = {}) {
   const server = createServer({allowHalfOpen: true});
   await scope.listen(server);
   const peer = connect({port: portOf(server), host: '127.0.0.1', allowHalfOpen: true});
@@ -57,6 +57,7 @@ async function setUp(scope: Scope) {
     brokenCode: 'VISITOR_RESET',
     reset: () => resetSocket(socket),
     onDone: over.resolve,
+    ...more,
   });
   return {peer, socket, stream, splice, over: over.promise};
 }
@@ -149,6 +150,18 @@ test('a stream that was reset before the socket existed resets it when it exists
   splice.onReset('CANCELLED');
   splice.join(socket);
   expect((await error)[0]).toMatchObject({code: 'ECONNRESET'});
+});
+
+test('a splice that waits for its socket says that it keeps bytes of a stream that is over', async ({
+  scope,
+}) => {
+  const {splice, over} = await setUp(scope, {connects: () => true});
+  splice.onData(Buffer.from('last words'));
+  splice.onReset('VISITOR_RESET');
+  expect([splice.ending, splice.done, splice.keepsBytes]).toEqual([true, false, true]);
+  splice.onReset('TOO_MUCH_UNREAD');
+  expect(await over).toBe('TOO_MUCH_UNREAD');
+  expect(splice.keepsBytes).toBe(false);
 });
 
 test('bytes for a closed reader count as read', async ({scope}) => {

@@ -151,3 +151,27 @@ test('a new limit counts from the next look', () => {
   clock.advance(3 * LOOK_MS);
   expect(cut.length).toBe(2);
 });
+
+test('a stream that is over counts as long as its bytes are in memory, and may be cut', () => {
+  const clock = new ManualClock();
+  const limit = new UnreadLimit({limitBytes: MiB, clock, log: createLogger('test', undefined)});
+  const over = (unreadBytes: number) => {
+    const state = {keeps: true, cut: false};
+    const stream = {bytesIn: unreadBytes, unreadBytes, bytesOut: 0, heldBytes: 0};
+    const cut = () => {
+      state.keeps = false;
+      state.cut = true;
+    };
+    limit.leave(limit.add({stream, cut}), () => state.keeps);
+    return state;
+  };
+  const small = over(MiB / 2);
+  clock.advance(3 * LOOK_MS);
+  expect([small.cut, limit.full, clock.pending]).toEqual([false, false, 1]);
+  const big = over(MiB);
+  clock.advance(2 * LOOK_MS);
+  expect([small.cut, big.cut, limit.full]).toEqual([true, false, false]);
+  big.keeps = false;
+  clock.advance(LOOK_MS);
+  expect(clock.pending).toBe(0);
+});

@@ -1,6 +1,7 @@
 // Streams that agents open at this relay: the handlers of their kinds, and the limits of each agent.
 
 import type {UnreadLimit} from '../../bytes/unread-limit.js';
+import {watchStream} from '../../bytes/watch-stream.js';
 import type {Clock} from '../../core/clock.js';
 import type {Stream} from '../../mux/stream.js';
 import {offerStream, type StreamHandler} from '../../mux/stream-kinds.js';
@@ -71,7 +72,7 @@ function refusalOf({rights, ended}: Principal, scope: Scope | undefined): Readon
 
 export interface OpenedStreamsOptions {
   /** Bounds the unread bytes of agents, together with those of visitors. */
-  unread: Pick<UnreadLimit, 'add' | 'delete' | 'full'>;
+  unread: Pick<UnreadLimit, 'add' | 'delete' | 'leave' | 'full'>;
   /** Hear of limits that are reached. */
   reports?: Pick<LimitReports, 'note'>;
   clock: Clock;
@@ -182,15 +183,9 @@ export class OpenedStreams implements Part {
     open.add(session, 1);
     ofOwner.add(owner, 1);
     this.#ofOwner.add(owner, 1);
-    const watched = unread.add({
-      stream,
-      cut: () => {
-        stream.reset('TOO_MUCH_UNREAD');
-        stream.sink.onReset('TOO_MUCH_UNREAD');
-      },
-    });
+    const unwatch = watchStream(unread, stream);
     const gone = () => {
-      unread.delete(watched);
+      unwatch();
       this.#allowed.delete(stream);
       open.add(session, -1);
       ofOwner.add(owner, -1);

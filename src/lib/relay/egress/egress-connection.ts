@@ -43,7 +43,7 @@ export class EgressConnection {
       stream,
       brokenCode: 'UPSTREAM_RESET',
       reset: () => this.#socket && resetSocket(this.#socket),
-      connects: () => this.#opened === undefined,
+      connects: () => this.#opened === undefined && this.#refusal === undefined,
       onDone: (code) => this.#over(code),
     };
     this.#splice = bandwidth === undefined ? new Splice(splice) : new PacedSplice(splice, bandwidth.rates);

@@ -28,6 +28,7 @@ async function setUp(limits: OwnerLimits = {}) {
   const clock = new ManualClock();
   const limit = new UnreadLimit({limitBytes: 2 ** 30, clock, log: createLogger('test', undefined)});
   const holders = new Map<UnreadHandle, UnreadHolder>();
+  const left: (() => boolean)[] = [];
   const unread = {
     add: (holder: UnreadHolder) => {
       const handle = limit.add(holder);
@@ -35,6 +36,10 @@ async function setUp(limits: OwnerLimits = {}) {
       return handle;
     },
     delete: (handle: UnreadHandle) => void holders.delete(handle),
+    leave: (handle: UnreadHandle, keepsBytes: () => boolean) => {
+      left.push(keepsBytes);
+      holders.delete(handle);
+    },
     full: false,
   };
   const taken: Stream[] = [];
@@ -70,6 +75,8 @@ async function setUp(limits: OwnerLimits = {}) {
     [Symbol.asyncDispose]: () => net[Symbol.asyncDispose](),
     clock,
     holders,
+    left,
+    net,
     unread,
     taken,
     streams,
@@ -205,4 +212,19 @@ test.each([
   const outcomes: string[] = [];
   for (let at = 0; at < 6; at += 1) outcomes.push((await all.open(KIND.member)).outcome);
   expect(outcomes.filter((each) => each === 'opened')).toHaveLength(expected);
+});
+
+test('bytes that a sink keeps when its stream is over stay in the budget', async () => {
+  await using all = await setUp();
+  const {stream} = await all.open();
+  const [taken] = all.taken as [Stream];
+  const sink = {onData: () => {}, onEnd: () => {}, onWritable: () => {}, onReset: () => {}, keepsBytes: true};
+  taken.sink = sink;
+  stream.write(Buffer.alloc(1_000));
+  await all.net.until(() => taken.unreadBytes === 1_000, 'bytes');
+  stream.reset('VISITOR_RESET');
+  await all.net.until(() => all.left.length > 0, 'the end');
+  expect([taken.state, all.left[0]?.()]).toEqual(['closed', true]);
+  sink.keepsBytes = false;
+  expect(all.left[0]?.()).toBe(false);
 });

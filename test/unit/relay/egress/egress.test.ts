@@ -1,10 +1,11 @@
 // Connections by egress: from which address they leave, where they may go, and how they end.
 
 import {once} from 'node:events';
-import {connect, createServer, type Socket} from 'node:net';
+import {connect, createServer, Socket} from 'node:net';
 import {text} from 'node:stream/consumers';
-import {expect} from 'vitest';
+import {expect, vi} from 'vitest';
 import {systemClock} from '../../../../src/lib/core/clock.js';
+import type {Stream} from '../../../../src/lib/mux/stream.js';
 import {rightsOf} from '../../../../src/lib/relay/access/rights.js';
 import {Bandwidths} from '../../../../src/lib/relay/limits/bandwidth.js';
 import {deafPort} from '../../../helpers/deaf-port.js';
@@ -123,6 +124,27 @@ test('a destination that resets at once, and an agent that leaves while it is di
   await expect.poll(() => rig.egress.open).toBe(1);
   stream?.reset('CANCELLED');
   await expect.poll(() => rig.egress.open).toBe(0);
+});
+
+test('bytes that came before a dial that failed keep nothing, whatever the failure is', async ({scope}) => {
+  const found = Promise.withResolvers<readonly string[]>();
+  const rig = await EgressRig.start(scope, {names: {'slow.corp': () => found.promise}});
+  const connecting = vi.spyOn(Socket.prototype, 'connect').mockImplementation(function (this: Socket) {
+    return this.destroy(Object.assign(new Error('reset'), {code: 'ECONNRESET'}));
+  });
+  scope.onEnd(() => connecting.mockRestore());
+  const stream = rig.peers
+    .session('agent')
+    .open(3, {egress: 'my-proxy', host: 'slow.corp', port: 1}) as Stream;
+  const refused = new Promise<string>((resolve) => {
+    stream.sink = {onData: () => {}, onEnd: () => {}, onWritable: () => {}, onReset: resolve};
+  });
+  stream.write(Buffer.from('early'));
+  await expect.poll(() => rig.egress.totals.bytesOut).toBe(5);
+  found.resolve(['127.0.0.1']);
+  expect(await refused).toBe('UPSTREAM_RESET');
+  expect(rig.egress.open).toBe(0);
+  expect(rig.of('egress-refused')).toMatchObject([{code: 'UPSTREAM_RESET'}]);
 });
 
 test('a relay that cannot read the addresses of its machine dials nothing, and says once why', async ({
