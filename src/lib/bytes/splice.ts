@@ -273,7 +273,7 @@ export class Splice implements StreamSink {
     else this.#watchLastBytes();
   }
 
-  /** A peer that reads nothing must not keep a dead socket alive: without progress over a link the reset follows anyway. */
+  /** A peer that reads nothing must not keep a dead socket alive: without progress the reset follows anyway. */
   #watchLastBytes(): void {
     if (this.#done || this.#lastBytesTimer !== undefined) return;
     const moved = () =>
@@ -281,7 +281,10 @@ export class Splice implements StreamSink {
     let before = moved();
     this.#lastBytesTimer = setInterval(() => {
       const now = moved();
-      if (now === before && this.#stream.linked) this.cut(this.#resetDue ?? this.#options.brokenCode);
+      // Bytes for the socket need no link. Bytes for the peer do, and a resume may bring one.
+      const needsLink = this.#resetDue === undefined;
+      if (now === before && (!needsLink || this.#stream.linked))
+        this.cut(this.#resetDue ?? this.#options.brokenCode);
       before = now;
     }, LAST_BYTES_MS).unref();
   }

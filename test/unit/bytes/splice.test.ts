@@ -196,6 +196,24 @@ test('last bytes that are not taken are dropped after a while, but not while the
   expect(vi.getTimerCount()).toBe(0);
 });
 
+test('last bytes for a socket that does not read are dropped after a while, also when the session is over', async ({
+  scope,
+}) => {
+  vi.useFakeTimers({toFake: ['setInterval', 'clearInterval']});
+  scope.onEnd(() => void vi.useRealTimers());
+  const {splice, stream, socket, over} = await setUp(scope);
+  splice.join(socket);
+  splice.onData(Buffer.alloc(20_000_000));
+  await eventually(() => expect(socket.writableLength).toBeGreaterThan(0));
+  stream.linked = false;
+  splice.onReset('UPSTREAM_RESET');
+  expect([splice.ending, splice.done]).toEqual([true, false]);
+  vi.advanceTimersByTime(10_000);
+  expect(splice.done).toBe(true);
+  expect(await over).toBe('UPSTREAM_RESET');
+  expect(vi.getTimerCount()).toBe(0);
+});
+
 /** When a byte has gone to the other side and back, earlier bytes have arrived as well. */
 async function roundTrip(scope: Scope): Promise<void> {
   const server = createServer((socket) => void socket.pipe(socket));
