@@ -58,6 +58,14 @@ export class LinkedList<T> {
     this.#detach(node);
   }
 
+  /** Deletes the oldest member and returns it. */
+  shift(): T | undefined {
+    const node = this.#first;
+    if (node === undefined) return undefined;
+    this.delete(node);
+    return node.value;
+  }
+
   /** Deletes all members. */
   clear(): void {
     for (let node = this.#first; node !== undefined; node = this.#first) this.delete(node);

@@ -1,6 +1,7 @@
 // Spreads expensive work over turns of the event loop, and shares it fairly between sources.
 
 import type {Clock} from '../../core/clock.js';
+import {LinkedList, type ListNode} from '../../core/linked-list.js';
 
 export interface FairTurnsOptions {
   /** The most jobs in one turn; other connections' bytes pass between two turns. */
@@ -8,10 +9,13 @@ export interface FairTurnsOptions {
   clock: Pick<Clock, 'soon'>;
 }
 
+/** A job that returns false had nothing to do, and leaves its turn to the next one. */
+export type Job = () => unknown;
+
 export class FairTurns {
   readonly #options: FairTurnsOptions;
   /** Sources with waiting jobs; the first one is next. */
-  readonly #waiting = new Map<string, (() => void)[]>();
+  readonly #waiting = new Map<string, LinkedList<Job>>();
   #done = 0;
   #armed = false;
 
@@ -20,7 +24,7 @@ export class FairTurns {
   }
 
   /** Runs the job now if this turn has room and no job waits; otherwise after one job of each other waiting source. */
-  run(source: string, job: () => void): void {
+  run(source: string, job: Job): void {
     if (this.#done < this.#options.perTurn && this.#waiting.size === 0) {
       this.#do(job);
       return;
@@ -34,17 +38,28 @@ export class FairTurns {
   }
 
   /** Runs the job in a later turn, after one job of each other waiting source. */
-  later(source: string, job: () => void): void {
-    const jobs = this.#waiting.get(source);
-    if (jobs === undefined) this.#waiting.set(source, [job]);
-    else jobs.push(job);
+  later(source: string, job: Job): ListNode<Job> {
+    let jobs = this.#waiting.get(source);
+    if (jobs === undefined) {
+      jobs = new LinkedList();
+      this.#waiting.set(source, jobs);
+    }
     this.#arm();
+    return jobs.push(job);
   }
 
-  #do(job: () => void): void {
-    this.#done += 1;
+  /** The job does not run any more, and nothing of it is kept. @param job the result of `later` for this source */
+  cancel(source: string, job: ListNode<Job>): void {
+    const jobs = this.#waiting.get(source);
+    jobs?.delete(job);
+    if (jobs?.size === 0) this.#waiting.delete(source);
+  }
+
+  #do(job: Job): void {
     this.#arm();
-    job();
+    // It counts while it runs: it may ask for more.
+    this.#done += 1;
+    if (job() === false) this.#done -= 1;
   }
 
   #arm(): void {
@@ -62,7 +77,7 @@ export class FairTurns {
       const [source, jobs] = next;
       this.#waiting.delete(source);
       const job = jobs.shift();
-      if (jobs.length > 0) this.#waiting.set(source, jobs);
+      if (jobs.size > 0) this.#waiting.set(source, jobs);
       if (job !== undefined) this.#do(job);
     }
   };

@@ -7,7 +7,7 @@
 
 import type {Clock} from '../../core/clock.js';
 import {LinkedList, type ListNode} from '../../core/linked-list.js';
-import {FairTurns} from './fair-turns.js';
+import {FairTurns, type Job} from './fair-turns.js';
 
 /** The most reads and bytes in one turn. The last read may exceed it. */
 const READS_A_TURN = 16;
@@ -20,9 +20,10 @@ const REST_MS = 2;
 /** A socket that waits for its ClientHello. */
 export interface HelloSocket {
   readonly source: string;
-  readonly over: boolean;
   /** Its place among those that are read; undefined while it is stopped. */
   place: ListNode<HelloSocket> | undefined;
+  /** Its turn to be read again; undefined while it is read. */
+  turn: ListNode<Job> | undefined;
   stop(): void;
   goOn(): void;
 }
@@ -51,6 +52,8 @@ export class HelloTurns {
   delete(socket: HelloSocket): void {
     if (socket.place !== undefined) this.#reading.delete(socket.place);
     socket.place = undefined;
+    if (socket.turn !== undefined) this.#stopped.cancel(socket.source, socket.turn);
+    socket.turn = undefined;
   }
 
   /** Called after each read. */
@@ -71,8 +74,8 @@ export class HelloTurns {
   #stop(socket: HelloSocket): void {
     this.delete(socket);
     socket.stop();
-    this.#stopped.later(socket.source, () => {
-      if (socket.over) return;
+    socket.turn = this.#stopped.later(socket.source, () => {
+      socket.turn = undefined;
       socket.place = this.#reading.push(socket);
       socket.goOn();
     });

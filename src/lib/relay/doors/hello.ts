@@ -6,6 +6,7 @@ import {giveBack} from '../../bytes/give-back.js';
 import {readOn, stopReading} from '../../bytes/reading.js';
 import {countRead} from '../../core/collect.js';
 import type {ListNode} from '../../core/linked-list.js';
+import type {Job} from './fair-turns.js';
 import type {HelloSocket, HelloTurns} from './hello-turns.js';
 import type {PendingConnection} from './pending-connection.js';
 
@@ -15,6 +16,7 @@ type OnAnswer = (head: Buffer, answer: ClientHelloAnswer) => void;
 /** One for each connection without rights, so it is small. */
 export class Hello implements HelloSocket {
   place: ListNode<HelloSocket> | undefined;
+  turn: ListNode<Job> | undefined;
   readonly #connection: PendingConnection;
   readonly #turns: HelloTurns;
   readonly #reader = new ClientHelloReader();
@@ -27,10 +29,6 @@ export class Hello implements HelloSocket {
 
   get source(): string {
     return this.#connection.peer.source;
-  }
-
-  get over(): boolean {
-    return this.#onAnswer === undefined;
   }
 
   /** Calls back once, unless the connection ends before. */

@@ -183,12 +183,14 @@ export class SecureDoor implements Onward {
     };
     const begin = (context: SecureContext) =>
       this.#handshakes.run(peer.source, () => {
-        if (!connection.mayBegin()) return;
+        if (connection.over) return false;
+        if (!connection.mayBegin()) return true;
         onBegun?.();
         const {head} = arrival;
         // The functions here live as long as the connection, which can be days.
         arrival.head = NOTHING;
         connection.secure = terminateTls({raw, head, context, alpn, onSecure, onFailed: fail, onBroken});
+        return true;
       });
     // Nearly always the context is there, and the handshake begins in the same turn.
     const context = isProbe

@@ -51,3 +51,22 @@ test('later work does not go before waiting work', () => {
   turns.run('a', () => turns.run('b', () => void done.push('b, asked for by a')));
   expect([turn(), turn()]).toEqual(['a3', 'b, asked for by a']);
 });
+
+test('a job that is cancelled neither runs nor takes a turn, nor keeps its source waiting', () => {
+  const {turns, turn, done} = setUp(1);
+  const jobs = ['a', 'b'].map((source) => turns.later(source, () => void done.push(source)));
+  const [a, b] = jobs as [(typeof jobs)[number], (typeof jobs)[number]];
+  turns.later('a', () => void done.push('a again'));
+  turns.cancel('a', a);
+  turns.cancel('b', b);
+  turns.cancel('b', b);
+  expect(turn()).toBe('a again');
+  expect(turns.busy).toBe(false);
+});
+
+test('a job that has nothing to do leaves its turn to the next one', () => {
+  const {turns, turn, done} = setUp(1);
+  for (let source = 0; source < 100; source += 1) turns.later(String(source), () => false);
+  turns.later('live', () => void done.push('live'));
+  expect(turn()).toBe('live');
+});

@@ -23,7 +23,7 @@ function setUp() {
   const sockets: Stranger[] = [];
   class Stranger implements HelloSocket {
     place: HelloSocket['place'];
-    over = false;
+    turn: HelloSocket['turn'];
     stopped = false;
     waiting = 0;
 
@@ -101,13 +101,27 @@ test('closed sockets are not read again, and a few sockets cost nothing', () => 
   const crowd = come(100, 'crowd', 500);
   turn();
   for (const socket of crowd) {
-    socket.over = true;
     turns.delete(socket);
   }
   for (let i = 0; i < 30; i++) turn();
   expect([turn(), pending()]).toEqual([[], 0]);
   come(3, 'good', 500);
   expect(turn()).toEqual(['good0', 'good1', 'good2']);
+});
+
+test('closed sockets of many sources do not delay those that wait, and nothing of them is kept', () => {
+  const {turns, come, turn, pending} = setUp();
+  // A socket that comes now is stopped.
+  turns.count(1_000_000);
+  const gone = Array.from({length: 1_000}, (_, source) => come(1, `source${source}`, 500)).flat();
+  come(1, 'good', 500);
+  for (const socket of gone) turns.delete(socket);
+  expect(gone.filter((socket) => socket.turn !== undefined || socket.place !== undefined)).toEqual([]);
+  expect(turn()).toEqual([]);
+  expect(turn()).toEqual(['good0']);
+  turn();
+  turn();
+  expect(pending()).toBe(0);
 });
 
 test('real sockets: no turn reads more than the limit, and all are answered', async ({scope}) => {
