@@ -13,6 +13,7 @@ import {type RelayEvents, sessionName} from '../events.js';
 import type {TunnelNames} from '../tunnels/tunnel-names.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
 import type {Opener} from './opened-streams.js';
+import {Restrictions} from './restrictions.js';
 
 /**
  * The binds of one session at once, at least twice the tunnels that an agent may have, because it binds everything again
@@ -63,6 +64,7 @@ export class Binds {
   #options: BindsOptions;
   /** The limit of binds for each session, by its id. */
   #buckets: TokenBuckets;
+  readonly #restrictions: Restrictions;
   /** The rights and the reserved names by which all tunnels of a session were checked last. */
   readonly #checked = new WeakMap<Binder, {rights: Rights; edition: number}>();
   /** Tunnels of sessions that are over. */
@@ -73,6 +75,12 @@ export class Binds {
   constructor(options: BindsOptions) {
     this.#options = options;
     this.#buckets = bucketsFor(options);
+    this.#restrictions = new Restrictions({
+      hasToken: ({opener}) => this.#buckets.has(opener.session),
+      spendToken: ({opener}) => this.#buckets.spend(opener.session),
+      onRestricted: options.onRestricted,
+      clock: options.clock,
+    });
   }
 
   /** Tunnels beyond a smaller limit stay. */
@@ -96,7 +104,9 @@ export class Binds {
   }
 
   /** The session is over. Its tunnels get no visitors from now on; a long list is released in several turns. */
-  releaseAll({tunnels}: Binder): void {
+  releaseAll(binder: Binder): void {
+    const {tunnels} = binder;
+    this.#restrictions.forget(binder);
     for (const tunnel of tunnels.values()) this.#toRelease.push(tunnel);
     tunnels.clear();
     this.#releaseSome();
@@ -159,17 +169,10 @@ export class Binds {
     void this.#options.tunnels.release(tunnel);
   }
 
-  #restrict({session, tunnels}: Binder, {tunnel: id, cidr}: AgentMessage & {type: 'restrict'}): void {
-    const tunnel = tunnels.get(id);
+  #restrict(binder: Binder, {tunnel: id, cidr}: AgentMessage & {type: 'restrict'}): void {
+    const tunnel = binder.tunnels.get(id);
     // It was unbound, or lost, while the message was under way.
-    if (tunnel === undefined) return;
-    try {
-      tunnel.addresses = new AddressFilter(cidr);
-    } catch (error) {
-      session.onViolation(`restrict: ${String(error)}`);
-      return;
-    }
-    this.#options.onRestricted(tunnel);
+    if (tunnel !== undefined) this.#restrictions.restrict(binder, tunnel, cidr);
   }
 
   #onBind(binder: Binder, message: AgentMessage & {type: 'bind'}): void {

@@ -56,6 +56,7 @@ export class OpenVisitor implements WatchedVisitor, SpliceOptions {
   splice: Splice | undefined;
   unread: UnreadHandle | undefined;
   watched: Watched | undefined;
+  ofTunnel: ListNode<OpenVisitor> | undefined;
   readonly #socket: Socket;
   readonly #raw: Socket;
   readonly #keepAlive: KeepAlive;

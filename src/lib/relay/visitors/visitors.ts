@@ -5,6 +5,7 @@ import {resetSocket} from '../../bytes/reset.js';
 import {Splice} from '../../bytes/splice.js';
 import type {UnreadLimit} from '../../bytes/unread-limit.js';
 import {atMost, type Clock} from '../../core/clock.js';
+import {LinkedList} from '../../core/linked-list.js';
 import {Moment} from '../../core/moment.js';
 import type {Stream} from '../../mux/stream.js';
 import {KeepAlive} from '../../net/keep-alive.js';
@@ -67,6 +68,8 @@ export class Visitors implements Part {
   readonly #own: VisitorsOptions['own'];
   #keepAliveMs: number;
   readonly #onCount: (() => void) | undefined;
+  /** Open visitors by tunnel, with probes. */
+  readonly #ofTunnel = new WeakMap<Tunnel, LinkedList<OpenVisitor>>();
   /** All visitors so far; the bytes of those that have left. */
   readonly #sums = {visitors: 0, bytesIn: 0, bytesOut: 0};
   /** With probes. */
@@ -195,12 +198,13 @@ export class Visitors implements Part {
     this.#onCount?.();
     open.unread = this.#unread.add(open);
     open.watched = this.#watch.add(open);
+    open.ofTunnel = this.#visitorsOf(tunnel).push(open);
     splice.join(socket, 'accepted');
     this.#waiting.add(splice, tunnel.session);
   }
 
   readonly #onOver = (visitor: OpenVisitor): void => {
-    const {stream, tunnel, isProbe, unread, watched} = visitor;
+    const {stream, tunnel, isProbe, unread, watched, ofTunnel} = visitor;
     if (isProbe) {
       this.#probes -= 1;
     } else {
@@ -210,6 +214,7 @@ export class Visitors implements Part {
     this.#limits.leave(visitor.entered);
     if (unread !== undefined) this.#unread.delete(unread);
     if (watched !== undefined) this.#watch.delete(watched);
+    if (ofTunnel !== undefined) this.#ofTunnel.get(tunnel)?.delete(ofTunnel);
     this.#open -= 1;
     this.#onCount?.();
     this.#idleBytes -= visitor.idleBytes;
@@ -222,7 +227,17 @@ export class Visitors implements Part {
 
   /** The tunnel has other rules now: its visitors that they do not admit are reset. */
   recheck(tunnel: Tunnel): void {
-    this.cut(({tunnel: of, peer}) => of === tunnel && tunnel.addresses?.admits(peer.address) === false);
+    for (const visitor of [...this.#visitorsOf(tunnel)])
+      if (tunnel.addresses?.admits(visitor.peer.address) === false) visitor.cut('CANCELLED');
+  }
+
+  #visitorsOf(tunnel: Tunnel): LinkedList<OpenVisitor> {
+    let visitors = this.#ofTunnel.get(tunnel);
+    if (visitors === undefined) {
+      visitors = new LinkedList();
+      this.#ofTunnel.set(tunnel, visitors);
+    }
+    return visitors;
   }
 
   /** The rights of principals may have changed: visitors of tunnels that they do not allow any more are reset. */

@@ -17,6 +17,7 @@ function setUp(names: BindsOptions['names'] = {check: () => {}, edition: 0}) {
   const clock = new ManualClock();
   const log = createLogger('test', undefined);
   const events = {emit: () => {}};
+  const restricted: Tunnel[] = [];
   const leases = new MemoryLeases({graceMs: 60_000});
   const ports = new TcpPorts({range: undefined, host: '127.0.0.1', reusePort: false});
   const tunnels = new TunnelTable({
@@ -30,11 +31,11 @@ function setUp(names: BindsOptions['names'] = {check: () => {}, edition: 0}) {
       names,
       warningOf: () => undefined,
       onBound: () => {},
-      onRestricted: () => {},
+      onRestricted: (tunnel) => void restricted.push(tunnel),
       sessionsOf: () => 1,
     },
   });
-  return {clock, tunnels, binds};
+  return {clock, tunnels, binds, restricted};
 }
 
 /** A session with as many names as it may have. */
@@ -122,4 +123,50 @@ test('a login of somebody else checks nothing again; other rights, or other rese
   expect([recheck(), recheck()]).toEqual([NAMES, 0]);
   names.edition += 1;
   expect([recheck(), recheck()]).toEqual([NAMES, 0]);
+});
+
+test('rules for addresses beyond the rate of binds wait, the newest ones of each tunnel alone, and none are lost', async () => {
+  const rig = setUp();
+  const {binder} = await member(rig, 'a');
+  const [one, two, three] = binder.tunnels.values() as Iterable<Tunnel> as [Tunnel, Tunnel, Tunnel];
+  const restrict = ({id}: Tunnel, address: string) =>
+    rig.binds.onMessage(binder, {type: 'restrict', tunnel: id, cidr: {deny: [address]}});
+  for (let at = 0; at < 10_000; at += 1) restrict(one, '192.0.2.1');
+  const burst = rig.restricted.length;
+  expect(burst).toBeLessThanOrEqual(2 * NAMES);
+  restrict(two, '192.0.2.2');
+  restrict(two, '192.0.2.3');
+  restrict(three, '192.0.2.4');
+  restrict(one, '192.0.2.5');
+  rig.binds.onMessage(binder, {type: 'unbind', tunnel: three.id});
+  expect(rig.restricted).toHaveLength(burst);
+  rig.clock.advance(1_000);
+  expect(rig.restricted.slice(burst)).toEqual([one, two]);
+  const admits = (tunnel: Tunnel, last: number) => tunnel.addresses?.admits(`192.0.2.${last}`);
+  expect([admits(one, 1), admits(one, 5), admits(two, 2), admits(two, 3)]).toEqual([
+    true,
+    false,
+    true,
+    false,
+  ]);
+  for (let at = 0; at < 10_000; at += 1) {
+    restrict(one, '192.0.2.1');
+    if (at % 10 === 0) rig.clock.advance(1);
+  }
+  rig.clock.advance(1_000);
+  // 20 come back each second.
+  expect(rig.restricted.length - burst).toBeLessThan(100);
+  expect(admits(one, 1)).toBe(false);
+});
+
+test('rules that wait go with their session', async () => {
+  const rig = setUp();
+  const {binder, end} = await member(rig, 'a');
+  const [tunnel] = binder.tunnels.values() as Iterable<Tunnel> as [Tunnel];
+  const message = {type: 'restrict', tunnel: tunnel.id, cidr: {}} as const;
+  for (let at = 0; at < 1_000; at += 1) rig.binds.onMessage(binder, message);
+  const before = rig.restricted.length;
+  rig.binds.releaseAll(end());
+  rig.clock.advance(60_000);
+  expect([rig.restricted.length, rig.clock.pending]).toEqual([before, 0]);
 });

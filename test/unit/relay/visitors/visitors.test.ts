@@ -10,6 +10,7 @@ import {BlockPool} from '../../../../src/lib/mux/blocks.js';
 import {Link} from '../../../../src/lib/mux/link.js';
 import {createPipe} from '../../../../src/lib/mux/pipe.js';
 import {Session} from '../../../../src/lib/mux/session.js';
+import {AddressFilter} from '../../../../src/lib/net/address-filter.js';
 import {PROBE_PROTOCOL} from '../../../../src/lib/protocol/probe.js';
 import type {StreamKind} from '../../../../src/lib/protocol/wire.js';
 import {VisitorWatch} from '../../../../src/lib/relay/doors/visitor-watch.js';
@@ -150,4 +151,57 @@ test('the agent gets the address of a visitor, even if the connection has ended 
     alpn: undefined,
   });
   expect(opened).toEqual([{tunnel: 1, via: 'tcp', address: '203.0.113.7', port: 4711}]);
+});
+
+test('other rules for addresses look at the visitors of their tunnel alone', async () => {
+  await using scope = new Scope();
+  const unread = new UnreadLimit({
+    limitBytes: 2 ** 30,
+    clock: systemClock,
+    log: createLogger('test', undefined),
+  });
+  scope.onEnd(() => unread.close());
+  const clock = new ManualClock();
+  const watch = new VisitorWatch({clock, idleTimeoutMs: undefined, isTrusted: () => false});
+  let looks = 0;
+  const visitors = new Visitors({
+    ...{clock, load, unread, events: {emit: () => {}}, waiting: nobodyWaits()},
+    watch: {
+      add: (visitor) => watch.add(visitor),
+      delete: (watched) => watch.delete(watched),
+      all: () => {
+        looks += 1;
+        return watch.all();
+      },
+    },
+    ...{limits: noLimits, bandwidths: noBandwidths, hasRoom: () => true, keepAliveMs: 0},
+  });
+  const held = session();
+  scope.onEnd(() => held.close());
+  const door = createServer({allowHalfOpen: true});
+  const port = await scope.listen(door);
+  const visit = async (address: string, tunnel: Tunnel): Promise<Socket> => {
+    const visitor = connect(port, '127.0.0.1');
+    scope.onEnd(() => void visitor.destroy());
+    const [socket] = (await once(door, 'connection')) as [Socket];
+    const peer = {address, port: 1, source: address};
+    visitors.welcome(tunnel, {socket, raw: socket, peer, via: 'tcp', alpn: undefined});
+    return visitor;
+  };
+  const make = (id: number) =>
+    ({id, session: held, traffic: {visitors: 0, bytesIn: 0, bytesOut: 0}, draining: false}) as Tunnel;
+  const [one, two] = [make(1), make(2)];
+  const meant = await visit('192.0.2.1', one);
+  await visit('192.0.2.2', one);
+  await visit('192.0.2.1', two);
+  const rules = new AddressFilter({deny: ['192.0.2.1']});
+  two.addresses = rules;
+  one.addresses = rules;
+  const left = once(meant, 'error');
+  visitors.recheck(one);
+  expect([visitors.open, looks]).toEqual([2, 0]);
+  expect((await left)[0]).toMatchObject({code: 'ECONNRESET'});
+  visitors.recheck(two);
+  visitors.recheck(make(3));
+  expect([visitors.open, looks]).toEqual([1, 0]);
 });
