@@ -149,6 +149,7 @@ export class ReceiveWindow implements GrownWindow {
     this.#grown -= bytes;
     this.#overhang += bytes;
     this.#budget.give(bytes);
+    if (this.#grown === 0) this.#budget.forget(this);
   }
 
   /** Gives all growth back to the budget. Idempotent. */

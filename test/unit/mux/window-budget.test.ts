@@ -105,3 +105,64 @@ describe('a session with more busy streams than its budget can serve', () => {
     expect([relay.used, mine.used, other.used]).toEqual([0, 0, 0]);
   });
 });
+
+describe('a relay whose budget one session holds with idle windows', () => {
+  const setUp = (count: number) => {
+    const relay = new WindowBudget(32 * MIB);
+    const [rich, poor] = [new WindowBudget(64 * MIB, relay), new WindowBudget(64 * MIB, relay)];
+    const idle = windowsOf(rich, count);
+    for (const [at, window] of idle.entries()) download(window, 200 * MIB, at);
+    return {relay, rich, poor, idle};
+  };
+
+  test('lets another session grow, and takes from the longest idle first', () => {
+    const {relay, rich, poor, idle} = setUp(2);
+    const [first, second] = idle as [ReceiveWindow, ReceiveWindow];
+    expect(relay.used).toBeGreaterThan(30 * MIB);
+    const late = new ReceiveWindow(poor, 5_000);
+    // A growth looks at the other sessions only once in 100 ms.
+    for (let at = 0; at < 10; at += 1) download(late, 50 * MIB, 5_000 + 100 * at);
+    expect(late.size).toBeGreaterThanOrEqual(8 * MIB);
+    expect(first.size).toBe(LIMITS.initialWindow);
+    expect(second.size).toBe(LIMITS.maxWindow);
+    expect(relay.used).toBe(rich.used + poor.used);
+    expect(relay.used).toBeLessThanOrEqual(32 * MIB);
+    // What was granted stays granted: it takes room from whoever does not use it.
+    expect(first.receive(14 * MIB)).toBe(true);
+    expect(first.fits).toBe(true);
+    expect(relay.used).toBeLessThanOrEqual(32 * MIB);
+    for (const window of [first, second, late]) window.release();
+    expect([relay.used, rich.used, poor.used]).toEqual([0, 0, 0]);
+  });
+
+  test('takes nothing from windows in use, nor from sessions that have less', () => {
+    const {relay, rich, poor, idle} = setUp(2);
+    const late = new ReceiveWindow(poor, 500);
+    download(late, 200 * MIB, 500);
+    expect(idle.map(({size}) => size)).toEqual([LIMITS.maxWindow, LIMITS.maxWindow]);
+    expect(rich.used).toBe(2 * (LIMITS.maxWindow - LIMITS.initialWindow));
+    const before = poor.used;
+    const third = new ReceiveWindow(rich, 60_000);
+    for (const window of idle) window.consume(0, 60_000, RTT);
+    download(third, 50 * MIB, 60_000);
+    expect(poor.used).toBe(before);
+    expect(relay.used).toBeLessThanOrEqual(32 * MIB);
+  });
+
+  test('looks at the idle windows of others at most once in 100 ms', () => {
+    const relay = new WindowBudget(8);
+    const [rich, poor] = [new WindowBudget(100, relay), new WindowBudget(100, relay)];
+    let looks = 0;
+    const small = {size: 1, spare: 0, usedAt: 0, shrink: () => {}};
+    const held = {
+      ...small,
+      get usedAt() {
+        looks += 1;
+        return 0;
+      },
+    };
+    rich.grow(held, 8, 0);
+    for (let at = 0; at < 1_000; at += 1) expect(poor.grow(small, 1, 10_000 + at)).toBe(false);
+    expect(looks).toBe(10);
+  });
+});
