@@ -60,6 +60,10 @@ export class FileLeases implements LeaseStore {
     return this.#table.ownerOf(key);
   }
 
+  freePorts(ports: readonly number[]): Promise<number[]> {
+    return this.#table.freePorts(ports);
+  }
+
   /** The next process expects the agents of these leases back, and owns the file from here on. */
   async drain(): Promise<void> {
     await this.#file.seal(this.#table);

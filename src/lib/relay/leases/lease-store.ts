@@ -58,6 +58,8 @@ export interface LeaseStore extends Part {
    * meanwhile.
    */
   ownerOf(key: LeaseKey): Promise<string | undefined>;
+  /** The TCP ports among these that are free, in the same order. As certain as `ownerOf`. */
+  freePorts(ports: readonly number[]): Promise<number[]>;
 }
 
 export interface LeaseLimits {

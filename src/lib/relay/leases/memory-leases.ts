@@ -78,6 +78,10 @@ export class MemoryLeases implements LeaseStore {
     return Promise.resolve(this.#live(key)?.owner);
   }
 
+  freePorts(ports: readonly number[]): Promise<number[]> {
+    return Promise.resolve(ports.filter((port) => this.#live(`tcp:${port}`) === undefined));
+  }
+
   /** The current lease; undefined when there is none. */
   lease(key: LeaseKey): Lease | undefined {
     return this.#leases.get(key);

@@ -8,7 +8,7 @@ import {BACKLOG} from '../doors/listen.js';
 /** Errors when visitors have used up descriptors or memory for sockets. */
 const SHORTAGES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 
-type PortRange = readonly [first: number, last: number];
+export type PortRange = readonly [first: number, last: number];
 
 /** When the system chooses, agents may ask for these. */
 const ANY_PORTS: PortRange = [1024, 65_535];

@@ -9,6 +9,7 @@ import {allowsKey, checkKey, portsToChoose} from '../access/tunnel-rights.js';
 import type {RelayEvents} from '../events.js';
 import type {ClaimResult, LeaseKey, LeaseStore} from '../leases/lease-store.js';
 import type {Elsewhere} from './elsewhere.js';
+import {PortSearch} from './port-search.js';
 import {blocked, refusedClaim, takenOver} from './refused-claims.js';
 import type {TcpPorts} from './tcp-ports.js';
 import type {BindRequest, Tunnel, TunnelTraffic} from './tunnel.js';
@@ -45,12 +46,11 @@ type PublicSide = Pick<Tunnel, 'host' | 'port' | 'alpn' | 'isRandom'>;
 
 /** Random names to try before giving up: one collision of 80 bits already means a broken random source. */
 const NAME_TRIES = 4;
-/** Random ports to try before all ports: enough to miss a few that other programs use. */
-const PORT_TRIES = 50;
 
 export class TunnelTable {
   readonly #options: TunnelTableOptions;
   readonly #names: TunnelNames;
+  readonly #portSearch: PortSearch;
   readonly #byKey = new Map<LeaseKey, Tunnel>();
   /** Keys with claims in progress: the number of binds, and the highest epoch that one of them was granted. */
   readonly #races = new Map<LeaseKey, {claims: number; epoch: number}>();
@@ -58,6 +58,7 @@ export class TunnelTable {
 
   constructor(options: TunnelTableOptions) {
     this.#options = options;
+    this.#portSearch = new PortSearch(options);
     this.#names = options.names ?? new TunnelNames({domain: options.domain, reservedNames: []});
   }
 
@@ -201,7 +202,7 @@ export class TunnelTable {
       const tunnel = await this.#takePort(request, wish.prefer);
       if (tunnel !== undefined) return tunnel;
     }
-    for (const port of ports.candidates(PORT_TRIES, portsToChoose(rights))) {
+    for await (const port of this.#portSearch.free(portsToChoose(rights))) {
       // A preferred port that is still leased is not random: it would take over another tunnel of the same owner.
       const tunnel = await this.#takePort(
         {...request, claimant: {...request.claimant, mustBeFree: true}},

@@ -172,6 +172,7 @@ export async function openFirstProcess(
       claim: ({key, owner, claimant}) => desk.claim(worker, key, owner, claimant),
       release: ({key, epoch}) => desk.release(key, epoch),
       ownerOf: ({key}) => desk.ownerOf(key),
+      freePorts: ({ports}) => desk.freePorts(ports),
       inUse: ({key}) => desk.isInUseElsewhere(key, worker),
       holds: ({key}) => Promise.resolve(desk.isElsewhere(key, worker)),
       stats: () => crew.askStats(),

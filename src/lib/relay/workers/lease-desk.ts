@@ -71,6 +71,10 @@ export class LeaseDesk<Holder extends KeyHolder> {
     return this.#options.leases.ownerOf(key);
   }
 
+  freePorts(ports: readonly number[]): Promise<number[]> {
+    return this.#options.leases.freePorts(ports);
+  }
+
   /** Whether another worker than this one has the key, or visitors wait for it here. */
   isElsewhere(key: LeaseKey, asker: Holder): boolean {
     const holder = this.holderOf(key);

@@ -97,6 +97,7 @@ export interface QuestionsOfWorker {
   claim: {about: {key: LeaseKey; owner: string; claimant: Claimant | undefined}; answer: ClaimResult};
   release: {about: {key: LeaseKey; epoch: number}; answer: undefined};
   ownerOf: {about: {key: LeaseKey}; answer: string | undefined};
+  freePorts: {about: {ports: readonly number[]}; answer: number[]};
   inUse: {about: {key: LeaseKey}; answer: boolean};
   holds: {about: {key: LeaseKey}; answer: boolean};
   stats: {about: object; answer: RelayStats};

@@ -3,7 +3,7 @@
 import type {Claimant, ClaimResult, LeaseKey, LeaseStore} from '../leases/lease-store.js';
 import type {QuestionsOfWorker} from './messages.js';
 
-type Ask = <Q extends 'claim' | 'release' | 'ownerOf'>(
+type Ask = <Q extends 'claim' | 'release' | 'ownerOf' | 'freePorts'>(
   question: Q,
   about: QuestionsOfWorker[Q]['about'],
 ) => Promise<QuestionsOfWorker[Q]['answer']>;
@@ -27,5 +27,9 @@ export class RemoteLeases implements LeaseStore {
 
   ownerOf(key: LeaseKey): Promise<string | undefined> {
     return this.#ask('ownerOf', {key});
+  }
+
+  freePorts(ports: readonly number[]): Promise<number[]> {
+    return this.#ask('freePorts', {ports});
   }
 }

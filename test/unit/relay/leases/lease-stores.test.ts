@@ -38,7 +38,7 @@ function remote(leases: LeaseStore): LeaseStore {
     lose: () => Promise.resolve(),
     hasInUse: () => Promise.resolve(false),
   };
-  type Questions = Pick<QuestionsOfWorker, 'claim' | 'release' | 'ownerOf'>;
+  type Questions = Pick<QuestionsOfWorker, 'claim' | 'release' | 'ownerOf' | 'freePorts'>;
   new Talk<object, object, object, Questions>({
     channel: other,
     onMessage: () => {},
@@ -46,6 +46,7 @@ function remote(leases: LeaseStore): LeaseStore {
       claim: ({key, owner, claimant}) => desk.claim(holder, key, owner, claimant),
       release: ({key, epoch}) => desk.release(key, epoch),
       ownerOf: ({key}) => desk.ownerOf(key),
+      freePorts: ({ports}) => desk.freePorts(ports),
     },
   });
   const talk = new Talk<object, object, Questions, object>({channel: one, onMessage: () => {}, answers: {}});
@@ -119,6 +120,19 @@ describe.each(STORES)('leases in a %s', (_name, make, survives) => {
     await using scope = new Scope();
     const {table} = await open(scope);
     expect(await table.claim('tls:demo', 'ann', {holder: 'one', epoch: 9})).toEqual({ok: true, epoch: 10});
+  });
+
+  test('free ports are those without a lease, in use or kept, in their order', async () => {
+    await using scope = new Scope();
+    const {table, time} = await open(scope);
+    await table.claim('tcp:3', 'ann');
+    await table.claim('tcp:1', 'bob');
+    await table.claim('tls:2', 'ann');
+    expect(await table.freePorts([4, 3, 2, 1])).toEqual([4, 2]);
+    await table.release('tcp:3', 1);
+    expect(await table.freePorts([4, 3, 2, 1])).toEqual([4, 2]);
+    time.now += GRACE_MS;
+    expect(await table.freePorts([4, 3, 2, 1])).toEqual([4, 3, 2]);
   });
 
   test('names of properties of JavaScript objects are valid', async () => {

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import {expect, test} from 'vitest';
-import {systemClock} from '../../../../src/lib/core/clock.js';
+import {type Clock, systemClock} from '../../../../src/lib/core/clock.js';
 import {TunlError} from '../../../../src/lib/core/errors.js';
 import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
 import type {Session} from '../../../../src/lib/mux/session.js';
@@ -14,6 +14,7 @@ import {MemoryLeases} from '../../../../src/lib/relay/leases/memory-leases.js';
 import {TcpPorts} from '../../../../src/lib/relay/tunnels/tcp-ports.js';
 import {type Tunnel, TunnelTable} from '../../../../src/lib/relay/tunnels/tunnel-table.js';
 import {accepts} from '../../../helpers/accepts.js';
+import {ManualClock} from '../../../helpers/manual-clock.js';
 import {Scope, unusedPort} from '../../../helpers/scope.js';
 
 /** A store across a slow network: each request and each answer arrives when the test calls `next` for it. */
@@ -25,6 +26,7 @@ class SlowStore implements LeaseStore {
   claim: LeaseStore['claim'] = (...asked) => this.#ask(() => this.inner.claim(...asked));
   release: LeaseStore['release'] = (...asked) => this.#ask(() => this.inner.release(...asked));
   ownerOf: LeaseStore['ownerOf'] = (...asked) => this.#ask(() => this.inner.ownerOf(...asked));
+  freePorts: LeaseStore['freePorts'] = (...asked) => this.#ask(() => this.inner.freePorts(...asked));
 
   /** Returns false when nothing is under way. */
   next(which: number): boolean {
@@ -52,14 +54,21 @@ function tableOn(
     events = [],
     range = [0, 0],
     blocked = new Set(),
-  }: {log?: LogRecord[]; events?: RelayEvent[]; range?: [number, number]; blocked?: Set<LeaseKey>} = {},
+    clock = systemClock,
+  }: {
+    log?: LogRecord[];
+    events?: RelayEvent[];
+    range?: [number, number];
+    blocked?: Set<LeaseKey>;
+    clock?: Clock;
+  } = {},
 ) {
   const ports = new TcpPorts({range, host: '127.0.0.1', reusePort: false});
   const tunnels = new TunnelTable({
     domain: 'r1.localhost',
     publicPort: () => 443,
     tcpPublicHost: 'r1.localhost',
-    clock: systemClock,
+    clock,
     h2Offered: true,
     leases,
     ports,
@@ -193,6 +202,49 @@ test('two agents of one owner that request any port at the same time never get t
     [true, undefined, undefined],
     [false, 'NO_FREE_PORT', undefined],
   ]);
+  ports.closeAll();
+});
+
+test('a full range is searched once for many binds, with few questions, and again a second later', async () => {
+  const leases = new MemoryLeases({graceMs: 60_000});
+  const last = await unusedPort();
+  const first = last - 20_000;
+  for (let port = first; port <= last; port += 1) await leases.claim(`tcp:${port}`, 'bob');
+  let questions = 0;
+  const counted: LeaseStore = {
+    expected: [],
+    claim: (...asked) => leases.claim(...asked),
+    release: (...asked) => leases.release(...asked),
+    ownerOf: (...asked) => {
+      questions += 1;
+      return leases.ownerOf(...asked);
+    },
+    freePorts: (...asked) => {
+      questions += 1;
+      return leases.freePorts(...asked);
+    },
+  };
+  const clock = new ManualClock();
+  const {tunnels, ports} = tableOn(counted, {range: [first, last], clock});
+  const bind = async (count: number) => {
+    const binders = Array.from({length: count}, () => new Binder(tunnels, 'ann', {kind: 'tcp'}));
+    await Promise.all(binders.map(({answer}) => answer));
+    return binders.map(({refused}) => refused);
+  };
+  expect(new Set(await bind(20))).toEqual(new Set(['NO_FREE_PORT']));
+  // Each has asked for a few random ports, and one of them for all.
+  expect(questions).toBeLessThan(20 * 6 + 30);
+  questions = 0;
+  await bind(20);
+  expect(questions).toBe(0);
+  // A port that is free now is found when the range is searched again.
+  leases.reload({leaseGraceMs: 0, maxLeasesPerOwner: 1_000_000});
+  await leases.release(`tcp:${last}`, 1);
+  expect(await bind(1)).toEqual(['NO_FREE_PORT']);
+  clock.advance(1_000);
+  expect(await bind(1)).toEqual([undefined]);
+  expect(tunnels.ofPort(last)).toBeDefined();
+  expect(questions).toBeLessThan(40);
   ports.closeAll();
 });
 

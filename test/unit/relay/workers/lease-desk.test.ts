@@ -89,6 +89,7 @@ test('the later claim wins when the store answers in another order', async () =>
     claim: () => Promise.resolve({ok: true, epoch: answers.shift() ?? 0}),
     release: () => Promise.resolve(),
     ownerOf: () => Promise.resolve(undefined),
+    freePorts: () => Promise.resolve([]),
   };
   const {desk} = setUp(store);
   const [late, early] = [new Holder(), new Holder()];
