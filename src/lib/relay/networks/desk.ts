@@ -31,7 +31,7 @@ export interface Desk {
 /** The desk of a relay with one process. */
 export class LocalDesk implements Desk, Part {
   readonly #desk: NetworkDesk<MemberHolder>;
-  #holder: MemberHolder = {roster: () => {}, replaced: () => {}};
+  #holder: MemberHolder = {isUp: true, roster: () => {}, replaced: () => {}};
 
   constructor(clock: Clock) {
     this.#desk = new NetworkDesk(clock);

@@ -29,6 +29,8 @@ export interface MemberAsked {
 
 /** A process that has members. */
 export interface MemberHolder {
+  /** False: the process has ended. Its last questions may come after that. */
+  readonly isUp: boolean;
   /** The roster of a network has changed; the process has members or watchers of it. */
   roster(network: string, line: string): void;
   /** The same key has joined again. */
@@ -36,6 +38,9 @@ export interface MemberHolder {
 }
 
 export type NetworkRefusal = readonly [code: StreamCode, message: string];
+
+/** Nobody hears it. */
+const GONE: NetworkRefusal = ['DRAINING', 'The process of the member has ended.'];
 
 export type JoinAnswer = {ok: true; member: number; serial: number} | {ok: false; refusal: NetworkRefusal};
 
@@ -107,7 +112,7 @@ export class NetworkDesk<Holder extends MemberHolder> {
 
   /** The same key takes over its name, and keeps its serial number. */
   join(holder: Holder, asked: MemberAsked): JoinAnswer {
-    const refusal = this.check(asked);
+    const refusal = holder.isUp ? this.check(asked) : GONE;
     if (refusal !== undefined) return {ok: false, refusal};
     const network = this.#network(asked.network);
     const before = network.members.get(asked.name);

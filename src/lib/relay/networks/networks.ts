@@ -39,6 +39,8 @@ export interface NetworksOptions {
 }
 
 export class Networks implements MemberHolder {
+  /** Only a desk in the same process asks. */
+  readonly isUp = true;
   readonly #options: NetworksOptions;
   readonly #joins: TokenBuckets;
   readonly #joinsOfOwner: TokenBuckets;

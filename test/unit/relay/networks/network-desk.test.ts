@@ -10,6 +10,7 @@ import {
 import {ManualClock} from '../../../helpers/manual-clock.js';
 
 class Holder implements MemberHolder {
+  readonly isUp = true;
   readonly lines: string[] = [];
   readonly lost: number[] = [];
   roster(_network: string, line: string): void {
@@ -151,7 +152,7 @@ test('a process that watches gets rosters, and an empty network is forgotten', (
 
 test('the operator sees networks that have members, and no key', () => {
   const {desk, join} = setUp();
-  const holder: Holder = {roster: () => {}, replaced: () => {}} as unknown as Holder;
+  const holder: Holder = {isUp: true, roster: () => {}, replaced: () => {}} as unknown as Holder;
   join(holder, 'trainer');
   join(holder, 'worker', {owner: 'ben', accepts: false});
   join(holder, 'other', {network: 'cluster:train', key: 'another key'});

@@ -5,9 +5,11 @@ import {once} from 'node:events';
 import {createServer, type Socket} from 'node:net';
 import {setImmediate} from 'node:timers/promises';
 import {expect} from 'vitest';
+import {type MemberAsked, NetworkDesk} from '../../../../src/lib/relay/networks/network-desk.js';
 import type {FromWorker, HandedOver} from '../../../../src/lib/relay/workers/messages.js';
 import {WorkerProcess} from '../../../../src/lib/relay/workers/worker-process.js';
 import {FakeChild} from '../../../helpers/fake-child.js';
+import {ManualClock} from '../../../helpers/manual-clock.js';
 import {portOf, type Scope} from '../../../helpers/scope.js';
 import {test} from '../../../helpers/test.js';
 import {tcpVisitor} from '../../../helpers/visitors.js';
@@ -16,12 +18,15 @@ const message: HandedOver = {type: 'socket', to: 'port', port: 1, peer: undefine
 
 type Options = ConstructorParameters<typeof WorkerProcess>[0];
 
-function workerOf(child: Options['child']): {worker: WorkerProcess; heard: FromWorker[]} {
+function workerOf(
+  child: Options['child'],
+  answersFor: Options['answersFor'] = () => ({}) as ReturnType<Options['answersFor']>,
+): {worker: WorkerProcess; heard: FromWorker[]} {
   const heard: FromWorker[] = [];
   const worker = new WorkerProcess({
     ...{number: 1, child},
     onMessage: (message) => heard.push(message),
-    answersFor: () => ({}) as ReturnType<Options['answersFor']>,
+    answersFor,
     onGone: () => {},
   });
   return {worker, heard};
@@ -91,4 +96,30 @@ test('of messages that come after the end of their process, only lines of the lo
   expect(heard).toEqual([{type: 'sessions', owner: 'ann', count: 1}, log]);
   expect(worker.isUp).toBe(false);
   await expect(worker.ready).rejects.toMatchObject({code: 'RELAY_LOST'});
+});
+
+test('a join that comes after the end of its process leaves no member', async () => {
+  const child = new FakeChild();
+  const networks = new NetworkDesk<WorkerProcess>(new ManualClock());
+  const {worker} = workerOf(
+    child.asChild,
+    (holder) =>
+      ({joinMember: async (asked) => networks.join(holder, asked)}) as ReturnType<Options['answersFor']>,
+  );
+  const join = (name: string) => {
+    const about: MemberAsked = {
+      ...{network: 'net:lab', name, key: name, address: 'fd00::1', accepts: true},
+      ...{owner: 'ann', session: '3f2a1b9c'},
+    };
+    child.says({ask: 1, question: 'joinMember', about} as never);
+  };
+  child.says({type: 'ready'});
+  join('early');
+  await setImmediate();
+  expect(networks.counts.members).toBe(1);
+  child.ends();
+  networks.left(worker);
+  join('late');
+  await setImmediate();
+  expect(networks.counts).toEqual({networks: 0, members: 0});
 });
