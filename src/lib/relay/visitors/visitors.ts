@@ -24,6 +24,7 @@ import type {OwnDials} from '../probe/own-dials.js';
 import type {RelaySettings} from '../settings.js';
 import type {Tunnel, TunnelTraffic} from '../tunnels/tunnel-table.js';
 import {OpenVisitor, type Visitor} from './open-visitor.js';
+import {ProbeSplice} from './probe-splice.js';
 import type {WaitingVisitors} from './waiting-visitors.js';
 
 /** New visitors of a session without a link wait for it, up to this number; the others are reset. */
@@ -173,7 +174,7 @@ export class Visitors implements Part {
       return;
     }
     const onSocketOver = visitor.onLeftAtOnce && this.#watchEnd(visitor, stream, visitor.onLeftAtOnce);
-    const bandwidth = this.#bandwidths.of(tunnel);
+    const bandwidth = isProbe ? undefined : this.#bandwidths.of(tunnel);
     const open = new OpenVisitor({
       visitor,
       tunnel,
@@ -185,7 +186,7 @@ export class Visitors implements Part {
       keepAlive: this.#keepAlive,
       onOver: this.#onOver,
     });
-    const splice = bandwidth === undefined ? new Splice(open) : new PacedSplice(open, bandwidth.rates);
+    const splice = this.#spliceFor(open);
     open.splice = splice;
     this.#open += 1;
     this.#idleBytes += open.idleBytes;
@@ -201,6 +202,11 @@ export class Visitors implements Part {
     open.ofTunnel = this.#visitorsOf(tunnel).push(open);
     splice.join(socket, 'accepted');
     this.#waiting.add(splice, tunnel.session);
+  }
+
+  #spliceFor(open: OpenVisitor): Splice {
+    if (open.isProbe) return new ProbeSplice(open, this.#clock);
+    return open.bandwidth === undefined ? new Splice(open) : new PacedSplice(open, open.bandwidth.rates);
   }
 
   readonly #onOver = (visitor: OpenVisitor): void => {

@@ -2,7 +2,7 @@
 
 import {once} from 'node:events';
 import {connect, createServer, Socket} from 'node:net';
-import {expect, test} from 'vitest';
+import {describe, expect, test} from 'vitest';
 import {UnreadLimit} from '../../../../src/lib/bytes/unread-limit.js';
 import {systemClock} from '../../../../src/lib/core/clock.js';
 import {createLogger} from '../../../../src/lib/core/logger.js';
@@ -10,8 +10,9 @@ import {BlockPool} from '../../../../src/lib/mux/blocks.js';
 import {Link} from '../../../../src/lib/mux/link.js';
 import {createPipe} from '../../../../src/lib/mux/pipe.js';
 import {Session} from '../../../../src/lib/mux/session.js';
+import type {Stream} from '../../../../src/lib/mux/stream.js';
 import {AddressFilter} from '../../../../src/lib/net/address-filter.js';
-import {PROBE_PROTOCOL} from '../../../../src/lib/protocol/probe.js';
+import {PROBE_ANSWER, PROBE_PROTOCOL} from '../../../../src/lib/protocol/probe.js';
 import type {StreamKind} from '../../../../src/lib/protocol/wire.js';
 import {VisitorWatch} from '../../../../src/lib/relay/doors/visitor-watch.js';
 import type {Tunnel} from '../../../../src/lib/relay/tunnels/tunnel-table.js';
@@ -19,6 +20,7 @@ import {Visitors} from '../../../../src/lib/relay/visitors/visitors.js';
 import {WaitingVisitors} from '../../../../src/lib/relay/visitors/waiting-visitors.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 import {Scope} from '../../../helpers/scope.js';
+import {Peers} from '../../../mux/peers.js';
 
 const nobodyWatches = new VisitorWatch({
   clock: new ManualClock(),
@@ -204,4 +206,98 @@ test('other rules for addresses look at the visitors of their tunnel alone', asy
   visitors.recheck(two);
   visitors.recheck(make(3));
   expect([visitors.open, looks]).toEqual([1, 0]);
+});
+
+describe('a probe takes only what a probe needs', () => {
+  /** A visitor with the protocol of probes, and the agent's end of its stream. */
+  async function probe(scope: Scope) {
+    const unread = new UnreadLimit({
+      limitBytes: 2 ** 30,
+      clock: systemClock,
+      log: createLogger('test', undefined),
+    });
+    scope.onEnd(() => unread.close());
+    const offered = Promise.withResolvers<Stream>();
+    const peers = new Peers({onOpen: (_side, stream) => offered.resolve(stream)});
+    const [agent, relay] = createPipe();
+    await peers.connect({agent, relay});
+    scope.onEnd(() => {
+      peers.agent?.close();
+      peers.relay?.close();
+    });
+    const clock = new ManualClock();
+    const visitors = new Visitors({
+      ...{clock, load, unread, events: {emit: () => {}}, waiting: nobodyWaits(), watch: nobodyWatches},
+      ...{limits: noLimits, bandwidths: noBandwidths, hasRoom: () => true, keepAliveMs: 0},
+    });
+    const door = createServer({allowHalfOpen: true});
+    const port = await scope.listen(door);
+    const visitor = connect(port, '127.0.0.1');
+    scope.onEnd(() => void visitor.destroy());
+    const left = new Promise<string>((resolve) => {
+      visitor.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
+      visitor.once('end', () => resolve('end'));
+    });
+    const [socket] = (await once(door, 'connection')) as [Socket];
+    const traffic = {visitors: 0, bytesIn: 0, bytesOut: 0};
+    const tunnel = {id: 1, session: peers.session('relay'), traffic, draining: false} as Tunnel;
+    visitors.welcome(tunnel, {socket, raw: socket, peer, via: 'tcp', alpn: PROBE_PROTOCOL});
+    const stream = await offered.promise;
+    const heard: string[] = [];
+    const reset = new Promise<string>((resolve) => {
+      stream.sink = {
+        onData: (piece) => {
+          heard.push(String(piece));
+          stream.consumed(piece.length);
+        },
+        onEnd: () => {},
+        onWritable: () => {},
+        onReset: resolve,
+      };
+    });
+    return {clock, visitors, visitor, left, stream, heard, reset};
+  }
+
+  test('its secret and its answer pass', async () => {
+    await using scope = new Scope();
+    const {visitor, left, stream, heard, visitors, clock} = await probe(scope);
+    visitor.write('5'.repeat(64));
+    await expect.poll(() => heard.join('')).toBe('5'.repeat(64));
+    const answer = once(visitor, 'data');
+    stream.accept();
+    stream.write(PROBE_ANSWER);
+    stream.end();
+    expect(String((await answer)[0])).toBe('tunl-probe\n');
+    expect(await left).toBe('end');
+    visitor.end();
+    await expect.poll(() => visitors.idleBytes).toBe(0);
+    expect(clock.pending).toBe(0);
+  });
+
+  test('an agent that accepts it as a visitor and sends 10 KB is cut', async () => {
+    await using scope = new Scope();
+    const {left, stream, reset} = await probe(scope);
+    stream.accept();
+    stream.write(Buffer.alloc(10_000));
+    expect(await reset).toBe('CANCELLED');
+    expect(await left).toBe('ECONNRESET');
+  });
+
+  test('a visitor that sends 10 KB is cut', async () => {
+    await using scope = new Scope();
+    const {visitor, left, stream, reset} = await probe(scope);
+    stream.accept();
+    visitor.write(Buffer.alloc(10_000));
+    expect(await reset).toBe('CANCELLED');
+    expect(await left).toBe('ECONNRESET');
+  });
+
+  test('one that stays open is cut', async () => {
+    await using scope = new Scope();
+    const {clock, left, stream, reset, visitors} = await probe(scope);
+    stream.accept();
+    clock.advance(10_000);
+    expect([await reset, await left]).toEqual(['CANCELLED', 'ECONNRESET']);
+    expect([visitors.idleBytes, clock.pending]).toEqual([0, 0]);
+  });
 });
