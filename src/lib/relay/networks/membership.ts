@@ -218,8 +218,11 @@ export class Membership implements StreamSink {
   /** The end of the stream is the end of the membership. */
   onEnd(): void {
     this.#rosters.close();
+    // The desk may not have answered yet, and a stream that was never accepted has no end of its own.
+    const isNew = this.#phase === 'new';
     this.#leave(undefined);
-    this.#stream.end();
+    if (isNew) this.#stream.refuse('CANCELLED');
+    else this.#stream.end();
   }
 
   onReset(code: StreamCode): void {

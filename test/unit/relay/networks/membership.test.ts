@@ -191,3 +191,37 @@ test('a signature that does not come in time ends the stream', async () => {
   expect(all.lines.at(-1)).toMatchObject({ended: {code: 'MEMBER_UNPROVEN'}});
   expect([all.state.reset, all.log]).toEqual(['MEMBER_UNPROVEN', ['over MEMBER_UNPROVEN true']]);
 });
+
+test('a member that ends its stream before the desk has answered gets an answer, and leaves nothing', async () => {
+  const log: string[] = [];
+  let membership: Membership | undefined;
+  await using net = await Net.linked(MEMORY, {
+    onOpen: (_side, stream) => {
+      membership = new Membership({
+        ...{stream, about: {...LAB, member: {name: 'a', key, accepts: true}}, domain: 'r1', clock: net.clock},
+        opener: {session: 's', principal: unlimitedPrincipal('ana'), features: []},
+        lines: new TokenBuckets({burst: 5, perSecond: 1, clock: net.clock}),
+        source: 's',
+        onProved: () => {},
+        onState: () => {},
+        onOver: (code, isEnded) => void log.push(`over ${code} ${isEnded}`),
+      });
+    },
+  });
+  const agent = net.peers.session('agent').open(KIND.service, {}) as Stream;
+  let answer = '';
+  agent.sink = {
+    onData: () => {},
+    onEnd: () => {},
+    onWritable: () => {},
+    onReset: (code) => {
+      answer = code;
+    },
+  };
+  agent.end();
+  await net.until(() => answer !== '', 'an answer');
+  // The answer of the desk.
+  membership?.challenge();
+  expect([answer, log]).toEqual(['CANCELLED', ['over undefined false']]);
+  for (const side of ['agent', 'relay'] as const) expect(net.peers.session(side).streamCount).toBe(0);
+});
