@@ -8,6 +8,7 @@ import {exitCodeOf} from '../launch/exit.js';
 import {memberAddresses} from '../seal/fabric/addresses.js';
 import {Fabric} from '../seal/fabric/fabric.js';
 import type {ProcessExit} from '../seal/fabric/member-process.js';
+import {lastBytes} from '../seal/last-bytes.js';
 import {Crew, type Failure} from './crew.js';
 import type {ClusterEvent} from './events.js';
 import {ExposedPorts} from './exposed-ports.js';
@@ -171,6 +172,7 @@ export class LocalCluster implements Cluster {
       this.#crew = crew;
       this.#started.resolve();
       await Promise.race([crew.exited, ...(ports === undefined ? [] : [ports.failed])]);
+      await lastBytes(() => fabric.outstanding, this.#closing.signal);
       await fabric.close();
       await crew.drained();
       if (fabric.wasLost)

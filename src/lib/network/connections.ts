@@ -167,11 +167,17 @@ export function refusal(code: StreamCode, message: string | undefined, cause?: u
   });
 }
 
+export interface JoinConnection {
+  readonly from: MemberId;
+  readonly port: number;
+  readonly accept: AcceptConnection;
+  readonly reads: SocketReads;
+  /** Called once, when both directions have ended. */
+  readonly onDone?: (() => void) | undefined;
+}
+
 /** Dials what the connection is for, then joins both. Both directions end by themselves; a reset stays one. */
-export function joinConnection(
-  stream: Stream,
-  {from, port, accept, reads}: {from: MemberId; port: number; accept: AcceptConnection; reads: SocketReads},
-): void {
+export function joinConnection(stream: Stream, {from, port, accept, reads, onDone}: JoinConnection): void {
   let isRead: 'events' | 'onread' = 'events';
   const reader = () => {
     isRead = 'onread';
@@ -187,7 +193,10 @@ export function joinConnection(
       else answer?.destroy();
     },
     connects: () => true,
-    onDone: () => gone.abort(),
+    onDone: () => {
+      gone.abort();
+      onDone?.();
+    },
   });
   accept(from, port, gone.signal, reader).then(
     (dialled) => {

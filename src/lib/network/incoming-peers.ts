@@ -9,7 +9,7 @@ import type {Logger} from '../core/logger.js';
 import {SharedPlaces} from '../core/shared-places.js';
 import type {Stream} from '../mux/stream.js';
 import type {StreamCode} from '../protocol/wire.js';
-import {type Outstanding, sumOf} from '../seal/last-bytes.js';
+import {movedOut, type Outstanding, sumOf} from '../seal/last-bytes.js';
 import {type AcceptConnection, joinConnection, type MemberId} from './connections.js';
 import {Echoes} from './echoes.js';
 import {type TakeFlow, takesNoFlow} from './incoming-datagrams.js';
@@ -62,6 +62,10 @@ export class IncomingPeers {
   /** By the member that the relay names, or by the door. */
   readonly #pending: SharedPlaces<Duplex>;
   readonly #reads: SocketReads;
+  /** Connections of all members. Those of a session count with it. */
+  readonly #joined = new Map<Stream, 'plain' | 'session'>();
+  /** Bytes of connections that are over. */
+  #moved = 0;
   readonly #echoes = new Echoes();
   #closed = false;
 
@@ -83,7 +87,16 @@ export class IncomingPeers {
 
   /** One connection without TLS between the members. */
   takePlain(stream: Stream, from: MemberId, port: number): void {
-    joinConnection(stream, {from, port, accept: this.#options.accept, reads: this.#reads});
+    this.#join(stream, 'plain', {from, port});
+  }
+
+  #join(stream: Stream, way: 'plain' | 'session', about: {from: MemberId; port: number}): void {
+    this.#joined.set(stream, way);
+    const onDone = () => {
+      this.#joined.delete(stream);
+      this.#moved += movedOut(stream);
+    };
+    joinConnection(stream, {...about, accept: this.#options.accept, reads: this.#reads, onDone});
   }
 
   /** @param claimed the address that the relay gives */
@@ -151,14 +164,14 @@ export class IncomingPeers {
     const known = this.#sessions.get(place);
     if (known !== undefined) return resumes ? {session: known.session, isNew: false} : undefined;
     if (resumes) return undefined;
-    const {shared, accept, current, takeFlow = takesNoFlow} = this.#options;
+    const {shared, current, takeFlow = takesNoFlow} = this.#options;
     // A key may have another name than at the start of its session. One that has left loses the session soon.
     const now = () => current(from.address) ?? from;
     const session = new PeerSession({
       ...shared,
       id,
       isDialler: false,
-      onConnection: (stream, port) => joinConnection(stream, {from: now(), port, accept, reads: this.#reads}),
+      onConnection: (stream, port) => this.#join(stream, 'session', {from: now(), port}),
       onFlow: (stream, ports) => {
         if (ports.port === ECHO_PORT) this.#echoes.take(stream, from);
         else takeFlow(stream, now(), ports);
@@ -179,10 +192,13 @@ export class IncomingPeers {
   }
 
   get outstanding(): Outstanding {
-    const sessions = [...this.#sessions.values()];
-    return sumOf(
-      sessions.map(({session: {connections, queuedBytes}}) => ({connections, bytes: queuedBytes})),
-    );
+    const sessions = [...this.#sessions.values()].map(({session: {connections, queuedBytes}}) => ({
+      ...{connections, bytes: queuedBytes, moved: 0},
+    }));
+    const joined = [...this.#joined].map(([stream, way]) => ({
+      ...{connections: way === 'plain' ? 1 : 0, bytes: 0, moved: movedOut(stream)},
+    }));
+    return sumOf([...sessions, ...joined, {connections: 0, bytes: 0, moved: this.#moved}]);
   }
 
   /** Ends the sessions of members for which this is false. */

@@ -73,7 +73,8 @@ export class OutgoingPeer {
   }
 
   get outstanding(): Outstanding {
-    return {connections: this.#session?.connections ?? 0, bytes: this.#session?.queuedBytes ?? 0};
+    // The seal or the port in front of its connections sees what they move.
+    return {connections: this.#session?.connections ?? 0, bytes: this.#session?.queuedBytes ?? 0, moved: 0};
   }
 
   /**

@@ -49,6 +49,8 @@ export class Gatekeeper {
   readonly #localPorts: ReadonlySet<number>;
   readonly #maxConnections: number;
   #waiting = 0;
+  /** Of connections that are over. */
+  #movedBytes = 0;
   #policy: Policy;
   #isClosed = false;
 
@@ -88,6 +90,11 @@ export class Gatekeeper {
   /** Connections that are open or on their way. */
   get connections(): number {
     return this.#passages.size;
+  }
+
+  /** Bytes that connections have moved, as `Passage.movedBytes`. */
+  get movedBytes(): number {
+    return [...this.#passages].reduce((sum, {movedBytes}) => sum + movedBytes, this.#movedBytes);
   }
 
   /** One that comes after `close` is closed. */
@@ -215,6 +222,7 @@ export class Gatekeeper {
       onJoined: settled,
       onDone: () => {
         settled();
+        this.#movedBytes += passage.movedBytes;
         this.#passages.delete(passage);
       },
     });

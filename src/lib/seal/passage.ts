@@ -2,11 +2,13 @@
 
 import type {Socket} from 'node:net';
 import type {Duplex} from 'node:stream';
+import {StreamDuplex} from '../bytes/stream-duplex.js';
 import {systemCode} from '../core/errors.js';
 import {LOCAL_HOST} from '../core/localhost.js';
 import {dial, openSocket} from '../net/dial.js';
 import type {Resolver} from '../net/name-lookup.js';
 import {breakOff, join} from './join.js';
+import {movedOut} from './last-bytes.js';
 import {dialLocalPort} from './local-port.js';
 import type {MemberNetwork} from './member-network.js';
 import type {Policy, RefusalReason} from './policy.js';
@@ -54,6 +56,7 @@ export class Passage {
   readonly #abort = new AbortController();
   /** The address that was dialled, for rules that change. */
   #address: string | undefined;
+  #outside: Duplex | undefined;
   #cutJoined: (() => void) | undefined;
   #isDone = false;
 
@@ -83,6 +86,14 @@ export class Passage {
       if (!this.#isDone) this.#options.onUnreachable(host, port, error);
       this.cut();
     }
+  }
+
+  /** Grows while bytes of the program go out, and while the other side of a stream reads. */
+  get movedBytes(): number {
+    const {socket} = this.#options;
+    const outside = this.#outside;
+    const waiting = socket.readableLength + (outside?.writableLength ?? 0);
+    return socket.bytesRead - waiting + (outside instanceof StreamDuplex ? movedOut(outside.stream) : 0);
   }
 
   /** Ends it if the rules of now do not allow it. */
@@ -199,6 +210,7 @@ export class Passage {
     if (head !== undefined) outside.write(head);
     const isChecked = head !== undefined || !this.#checksServerName;
     const first = isChecked ? undefined : () => this.#checkFirst(outside);
+    this.#outside = outside;
     this.#cutJoined = join(socket, outside, {first, onDone: this.#end});
     this.#options.onJoined();
   }

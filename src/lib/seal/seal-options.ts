@@ -66,6 +66,8 @@ export interface Seal {
   readonly netns: string;
   /** Connections to the outside that are open or on their way. */
   readonly connections: number;
+  /** Grows while they move bytes out. */
+  readonly movedBytes: number;
   /** Whether UDP leaves the seal, or why not, once it is ready. Undefined: nobody carries it. */
   readonly udp: UdpState | undefined;
   /** Why the seal broke; undefined while it holds, and after `close`. */

@@ -203,6 +203,10 @@ class OpenSeal implements Seal {
     return this.#keeper.connections;
   }
 
+  get movedBytes(): number {
+    return this.#keeper.movedBytes;
+  }
+
   prefix(options?: PrefixOptions): string[] {
     if (this.#closing !== undefined) throw closed();
     return this.#namespace.prefix(options);

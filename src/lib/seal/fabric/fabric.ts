@@ -10,6 +10,7 @@ import {createLogger, type LogSink} from '../../core/logger.js';
 import type {DoorMessage} from '../doors.js';
 import {Gatekeeper} from '../gatekeeper.js';
 import {InsideDials} from '../inside-dials.js';
+import type {Outstanding} from '../last-bytes.js';
 import {isPrivileged, missing, type Obstacle, systemObstacle} from '../obstacles.js';
 import {childOf} from '../own-processes.js';
 import type {Refusal} from '../refusals.js';
@@ -119,6 +120,12 @@ export class Fabric {
     const {v6, v4} = memberAddresses(this.#prefix, rank);
     // Some programs listen on IPv4 only: Dask's dashboard, when it is told no host.
     return this.#dials.dial({port, address: [v6, v4], signal});
+  }
+
+  /** Connections of the members to the outside. */
+  get outstanding(): Outstanding {
+    const {connections = 0, movedBytes = 0} = this.#keeper ?? {};
+    return {connections, bytes: 0, moved: movedBytes};
   }
 
   /** After `close`: the process that kept the namespaces had ended before, and with it all programs. */
