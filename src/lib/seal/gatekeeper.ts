@@ -131,10 +131,10 @@ export class Gatekeeper {
   /** Idempotent. Doors may still be on their way from their maker. */
   close(): void {
     this.#isClosed = true;
+    for (const passage of [...this.#passages]) passage.leave();
     this.setRules({kind: 'none'});
     for (const server of this.#servers.splice(0)) server.close();
     for (const socket of this.#resolverSockets.splice(0)) socket.close();
-    for (const passage of [...this.#passages]) passage.cut();
     for (const socket of this.#questions) socket.destroy();
   }
 

@@ -1,6 +1,6 @@
 // One connection from a sealed network to its destination: judged, dialled and joined.
 
-import type {Socket} from 'node:net';
+import {Socket} from 'node:net';
 import type {Duplex} from 'node:stream';
 import {StreamDuplex} from '../bytes/stream-duplex.js';
 import {systemCode} from '../core/errors.js';
@@ -106,6 +106,13 @@ export class Passage {
     this.#cutJoined?.();
     breakOff(this.#options.socket);
     this.#end();
+  }
+
+  /** The end of the seal. The kernel still sends what it has from a program that has ended its side, as without a seal. */
+  leave(): void {
+    const outside = this.#outside;
+    if (outside instanceof Socket && outside.writableFinished) outside.destroy();
+    this.cut();
   }
 
   #isAllowed(): boolean {

@@ -1,10 +1,11 @@
 import {createSocket} from 'node:dgram';
 import {once} from 'node:events';
-import {createServer} from 'node:net';
+import {connect, createServer, type Socket} from 'node:net';
 import {expect, vi} from 'vitest';
 import {createLogger} from '../../../src/lib/core/logger.js';
 import {Gatekeeper} from '../../../src/lib/seal/gatekeeper.js';
 import type {Scope} from '../../helpers/scope.js';
+import {dialAsProgram} from '../../helpers/seal-door.js';
 import {test} from '../../helpers/test.js';
 
 test('doors that come after the end are closed: nobody else would, and they keep the process alive', async () => {
@@ -106,4 +107,24 @@ test('a question whose answer cannot be decided fails, and the resolver goes on'
   };
   const {lookUp} = await sealed(scope, {found: ['10.0.0.1'], onRefused});
   expect(await lookUp(A)).toEqual({rcode: 2, addresses: 0});
+});
+
+test('the end of a seal does not take what the kernel has from a program that has ended', async ({scope}) => {
+  const server = createServer({pauseOnConnect: true});
+  const accepted = once(server, 'connection') as Promise<[Socket]>;
+  const outside = connect({port: await scope.listen(server), host: '127.0.0.1', allowHalfOpen: true});
+  const keeper = new Gatekeeper({
+    rules: {kind: 'elsewhere'},
+    log: createLogger('seal', undefined),
+    onRefused: () => {},
+    dialOut: async () => outside,
+  });
+  scope.onEnd(() => keeper.close());
+  const program = await dialAsProgram(scope, keeper, {address: PUBLIC, port: 514});
+  const all = Buffer.alloc(200_000, 'x');
+  program.end(all);
+  const [[reader]] = await Promise.all([accepted, once(outside, 'finish')]);
+  keeper.close();
+  const pieces = await reader.toArray();
+  expect(Buffer.concat(pieces)).toHaveLength(all.length);
 });
