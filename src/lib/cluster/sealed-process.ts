@@ -2,9 +2,10 @@
 
 import type {Readable} from 'node:stream';
 import type {MemberCommand, MemberProcess, ProcessExit} from '../seal/fabric/member-process.js';
+import {signalsGroupOf} from '../seal/own-processes.js';
 import type {Seal} from '../seal/seal.js';
 
-export function sealedProcess(seal: Seal, {argv, env, cwd}: MemberCommand): MemberProcess {
+export function sealedProcess(seal: Pick<Seal, 'spawn'>, {argv, env, cwd}: MemberCommand): MemberProcess {
   const child = seal.spawn(argv, {stdio: ['ignore', 'pipe', 'pipe'], env: {...env}, cwd, detached: true});
   let isOver = false;
   const exited = new Promise<ProcessExit>((resolve) => {
@@ -19,14 +20,6 @@ export function sealedProcess(seal: Seal, {argv, env, cwd}: MemberCommand): Memb
     stdout: child.stdout as Readable,
     stderr: child.stderr as Readable,
     exited,
-    kill: (signal) => {
-      if (isOver || child.pid === undefined) return;
-      try {
-        // It is the leader of its group.
-        process.kill(-child.pid, signal);
-      } catch {
-        // It has ended.
-      }
-    },
+    kill: (signal) => void (isOver || signalsGroupOf(child, signal)),
   };
 }

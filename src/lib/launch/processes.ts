@@ -19,6 +19,8 @@ export interface Family {
   readonly group: number;
   /** Random; the value of MARK in the program's environment. */
   readonly mark: string;
+  /** The program waits for the command, its only child, and holds signals back. */
+  readonly waits?: boolean | undefined;
 }
 
 export interface Members {
@@ -98,6 +100,12 @@ export function signalQuietly(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
+/** A command such as `timeout` leaves the group of the process that waits for it. */
+async function askCommand(pid: number): Promise<void> {
+  const facts = await factsOf(pid).catch(() => undefined);
+  signalQuietly(facts?.group === pid ? -pid : pid, 'SIGTERM');
+}
+
 /**
  * Ends a family. The group gets SIGTERM first. Processes outside the group get it when the group is gone, because a program
  * that ends in order ends its own children (Jupyter its kernels). After `graceMs` the rest gets SIGKILL.
@@ -111,14 +119,17 @@ export async function endFamily(family: Family, graceMs: number): Promise<void> 
     const {group, strays, children, starts} = await membersOf(family);
     for (const pid of [...strays, ...children]) seen.set(pid, starts.get(pid));
     const isSame = (pid: number) => starts.has(pid) && starts.get(pid) === seen.get(pid);
-    return {group, others: [...seen.keys()].filter((pid) => !group.includes(pid) && isSame(pid))};
+    return {group, children, others: [...seen.keys()].filter((pid) => !group.includes(pid) && isSame(pid))};
   };
-  await outside();
+  const {group: first} = await outside();
   signalQuietly(-family.group, 'SIGTERM');
+  const asked = new Set(first);
   const told = new Set<number>();
   let waitMs = 10;
   while (systemClock.now() < deadline) {
-    const {group, others} = await outside();
+    const {group, others, children} = await outside();
+    for (const pid of family.waits ? children : []) if (!asked.has(pid)) await askCommand(pid);
+    for (const pid of children) asked.add(pid);
     if (group.length === 0) {
       if (others.length === 0) return;
       for (const pid of others) if (!told.has(pid)) signalQuietly(pid, 'SIGTERM');

@@ -6,6 +6,8 @@ import type {TunlError} from '../core/errors.js';
 export interface Room {
   /** The words before a command that starts inside, in this folder. */
   prefix(cwd: string): readonly string[];
+  /** The process of these words waits for the command, its only child, and holds signals back. */
+  readonly waits: boolean;
   /** Connects to a port inside. @throws Error with the system's code */
   dial(port: number, signal?: AbortSignal): Promise<Socket>;
   /** Why the network broke, which kills all that is inside; undefined while it holds, and after `close`. */

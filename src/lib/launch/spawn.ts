@@ -74,7 +74,7 @@ export async function spawnProgram(options: SpawnOptions): Promise<Spawned> {
   }
   child.stdin?.on('error', () => {});
   return {
-    family: {group: child.pid, mark},
+    family: {group: child.pid, mark, waits: room?.waits},
     drained: Promise.all(
       [child.stdout, child.stderr].map((pipe) => new Promise((resolve) => pipe.once('close', resolve))),
     ),

@@ -116,20 +116,36 @@ export const commandOf = (child: ChildProcess): number | undefined =>
 export function killsCommand(child: ChildProcess): void {
   waiting.add(child);
   const kill = child.kill.bind(child);
-  const isOver = () => child.exitCode !== null || child.signalCode !== null;
-  const deliver = (signal: NodeJS.Signals | number) => {
-    if (isOver()) return;
-    const pid = commandOf(child);
-    if (pid === undefined) setTimeout(deliver, FORKED_MS, signal).unref();
-    else send(pid, signal);
-  };
   child.kill = (signal = 'SIGTERM') => {
-    if (isOver()) return false;
-    deliver(signal);
+    if (isOver(child)) return false;
+    deliver(child, (pid) => send(pid, signal));
     // Somebody may have stopped the one that waits.
     if (signal === 'SIGKILL' || signal === 'SIGCONT') kill(signal);
     return true;
   };
+}
+
+/** Signals the process group of a child that leads one, and its command, wherever that is. */
+export function signalsGroupOf(child: ChildProcess, signal: NodeJS.Signals): void {
+  const {pid: leader} = child;
+  if (leader === undefined || isOver(child)) return;
+  // With the group, it gets the signal once.
+  const inGroup = groupOf(commandOf(child)) === leader;
+  send(-leader, signal);
+  // A command such as `timeout` makes a group of its own.
+  if (!inGroup) deliver(child, (pid) => send(groupOf(pid) === pid ? -pid : pid, signal));
+}
+
+const groupOf = (pid: number | undefined): number => Number(statOf(pid).group);
+
+const isOver = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null;
+
+/** Now, or when the command exists. */
+function deliver(child: ChildProcess, sendTo: (pid: number) => void): void {
+  if (isOver(child)) return;
+  const pid = commandOf(child);
+  if (pid === undefined) setTimeout(deliver, FORKED_MS, child, sendTo).unref();
+  else sendTo(pid);
 }
 
 function send(pid: number, signal: NodeJS.Signals | number): void {

@@ -64,6 +64,8 @@ export interface Seal {
   readonly ready: Promise<void>;
   /** The path of the network namespace, for engines that join it. It is gone when the seal is closed. */
   readonly netns: string;
+  /** A process in front of each command waits for it, holds signals back, and ends as the command does. */
+  readonly ownProcesses: boolean;
   /** Connections to the outside that are open or on their way. */
   readonly connections: number;
   /** Grows while they move bytes out. */

@@ -199,6 +199,10 @@ class OpenSeal implements Seal {
     return this.#namespace.path;
   }
 
+  get ownProcesses(): boolean {
+    return this.#namespace.ownProcesses;
+  }
+
   get connections(): number {
     return this.#keeper.connections;
   }

@@ -61,6 +61,7 @@ async function openRoom(
   presenter.event({type: 'sealed', seal: level ?? 'network', ...udp, egress: name, addresses});
   return {
     prefix: (cwd) => seal.prefix({cwd}),
+    waits: seal.ownProcesses,
     dial: (port, until) => seal.dialInside({port, signal: until}),
     get error() {
       return seal.lostBecause === undefined ? undefined : sealLost(seal.lostBecause);
