@@ -34,7 +34,8 @@ export interface SandboxInfo {
   readonly id: string;
   readonly name?: string | undefined;
   readonly state: SandboxState;
-  readonly backend: BackendName;
+  /** Undefined until one is chosen. */
+  readonly backend: BackendName | undefined;
   readonly command: readonly string[];
   readonly createdAt: number;
   /** Undefined: it has no end. */

@@ -7,6 +7,8 @@ import type {CommandEnd, SandboxHandle} from './backend.js';
 
 /** For the isolation program to start, ms. */
 const CREATE_MS = 120_000;
+/** For a start that was given up to remove what it has made, ms. */
+const LATE_MS = 2_000;
 /** For the isolation program to remove everything, ms. */
 const DESTROY_MS = 10_000;
 /** For output that is on its way when the command has ended, ms. */
@@ -16,6 +18,13 @@ const PRE_STOP_MS = 10_000;
 /** Between TERM and KILL, ms. */
 const GRACE_MS = 10_000;
 
+export interface CreateOptions {
+  readonly clock: Clock;
+  readonly giveUp: AbortController;
+  /** The start has failed. Resolves to true when a handle that came later is destroyed; not for long. Never rejects. */
+  readonly onLate: (gone: Promise<boolean>) => void;
+}
+
 /**
  * A handle that comes after `giveUp` or after the limit is destroyed.
  *
@@ -23,7 +32,7 @@ const GRACE_MS = 10_000;
  */
 export async function createHandle(
   ask: (signal: AbortSignal) => Promise<SandboxHandle>,
-  {clock, giveUp}: {clock: Clock; giveUp: AbortController},
+  {clock, giveUp, onLate}: CreateOptions,
 ): Promise<SandboxHandle> {
   const gaveUp = Promise.withResolvers<never>();
   const timer = clock.after(CREATE_MS, () => {
@@ -34,14 +43,16 @@ export async function createHandle(
   giveUp.signal.addEventListener('abort', () => gaveUp.reject(new TunlError('ABORTED')), {once: true});
   const creating = ask(giveUp.signal);
   let isLate = false;
-  creating.then(
-    (handle) => void (isLate && handle.destroy().catch(() => {})),
-    () => {},
-  );
+  const destroyed = creating.then(async (handle) => {
+    if (isLate) await handle.destroy();
+    return true;
+  });
+  const gone = destroyed.catch(() => false);
   try {
     return await Promise.race([creating, gaveUp.promise]);
   } catch (error) {
     isLate = true;
+    onLate(atMost(clock, LATE_MS, gone).then((isGone) => isGone === true));
     throw error;
   } finally {
     timer.cancel();

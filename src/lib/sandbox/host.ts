@@ -5,7 +5,7 @@ import type {Duplex, Writable} from 'node:stream';
 import {type Clock, systemClock} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import type {Refusal} from '../seal/refusals.js';
-import type {ExecRequest, SandboxHandle, SandboxProcess, SandboxStats} from './backend.js';
+import type {BackendName, ExecRequest, SandboxHandle, SandboxProcess, SandboxStats} from './backend.js';
 import {openBackend} from './backends.js';
 import {chooseBackend} from './choose.js';
 import type {
@@ -60,6 +60,9 @@ export class SandboxHost implements SandboxControl {
   readonly #giveUp = new AbortController();
   #state: SandboxState = 'creating';
   #handle: SandboxHandle | undefined;
+  #backend: BackendName | undefined;
+  /** Whether nothing is left of a start that has failed. */
+  #late: Promise<boolean> = Promise.resolve(false);
   /** Why it is stopped; undefined while nobody and nothing has asked for it. */
   #asked: EndReason | undefined;
   #end: SandboxEnd | undefined;
@@ -116,7 +119,7 @@ export class SandboxHost implements SandboxControl {
       id: this.id,
       name: settings.name,
       state: this.#state,
-      backend: this.#handle?.backend ?? (settings.backend === 'auto' ? 'bubblewrap' : settings.backend),
+      backend: this.#backend,
       command,
       createdAt: this.#createdAt,
       stopsAt: this.#life.stopsAt,
@@ -198,7 +201,11 @@ export class SandboxHost implements SandboxControl {
     try {
       this.#tell({type: 'state', id: this.id, state: 'creating'});
       const ask = (signal: AbortSignal) => this.#askBackend(signal);
-      const handle = await createHandle(ask, {clock: this.#clock, giveUp: this.#giveUp});
+      const handle = await createHandle(ask, {
+        clock: this.#clock,
+        giveUp: this.#giveUp,
+        onLate: (gone) => (this.#late = gone),
+      });
       if (this.#asked !== undefined) {
         await handle.destroy();
         throw new TunlError('ABORTED');
@@ -217,6 +224,9 @@ export class SandboxHost implements SandboxControl {
     const backend = await chooseBackend({...settings, limits}, this.#parts.openBackend ?? openBackend);
     const spec = await specOf(this.#request, this.#parts.own, this.#ports);
     signal.throwIfAborted();
+    // A later process removes what this one leaves behind when it is killed from now on.
+    this.#backend = backend.name;
+    this.#changed();
     const onRefused = (refusal: Refusal) => this.#tell({type: 'refused', id: this.id, ...refusal});
     return await backend.create({...spec, onRefused}, signal);
   }
@@ -301,7 +311,8 @@ export class SandboxHost implements SandboxControl {
     const closePorts = () => this.#ports.close(isOrderly ? LAST_BYTES_MS : AFTER_STOP_MS);
     if (isOrderly) await closePorts();
     // A backend whose start has failed or was given up may still be at work.
-    const isGone = this.#handle !== undefined && (await destroyHandle(this.#handle, this.#clock));
+    const handle = this.#handle;
+    const isGone = await (handle === undefined ? this.#late : destroyHandle(handle, this.#clock));
     await closePorts();
     this.stdin.destroy();
     this.#log.close();

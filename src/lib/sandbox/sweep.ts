@@ -18,8 +18,12 @@ export async function sweepSandboxes(
   const ids = new Set(ended.map(({journal}) => journal.id));
   const isAlive = async (id: string) => !ids.has(id);
   for (const [name, left] of Map.groupBy(unclean, ({journal}) => journal.backend)) {
-    if (name === undefined) continue;
     try {
+      // Without a backend nothing was begun.
+      if (name === undefined) {
+        for (const each of left) roster.markClean(each);
+        continue;
+      }
       const backend = await open(name);
       for (const each of left) await removeOne(backend, each);
       await backend.sweep?.(isAlive);

@@ -219,7 +219,7 @@ test('what may be left behind is known: of a start that is given up, and of a ba
   };
   const slow = await begin(scope, SLEEP, {fake}, {own});
   await asked.promise;
-  await slow.host.terminate();
+  await inTime(slow.clock, 500, slow.host.terminate());
   expect(unclean).toEqual([true]);
   const {host, backend} = await begin(scope, SLEEP, {}, {own});
   await host.started;
@@ -279,7 +279,7 @@ describe('the start', () => {
     await expect(host.exec({command: ['true']})).rejects.toEqual(ended('failed'));
   });
 
-  test('stopped while it starts: what starts late is removed', async ({scope}) => {
+  test('stopped while it starts: what starts late is removed before the end is known', async ({scope}) => {
     const fake = new FakeBackend();
     const gate = Promise.withResolvers<void>();
     const asked = Promise.withResolvers<void>();
@@ -287,15 +287,33 @@ describe('the start', () => {
       asked.resolve();
       await gate.promise;
     };
-    const {host} = await begin(scope, SLEEP, {fake});
+    const {host, ends} = await begin(scope, SLEEP, {fake});
     await asked.promise;
     const waiting = host.exec({command: ['true']});
-    expect(await host.terminate()).toMatchObject({reason: 'terminated'});
-    await expect(host.started).rejects.toMatchObject({code: 'ABORTED'});
+    const end = host.terminate();
     await expect(waiting).rejects.toEqual(ended('terminated'));
+    expect(ends).toEqual([]);
     gate.resolve();
-    await new Promise(setImmediate);
+    expect(await end).toMatchObject({reason: 'terminated'});
+    expect(fake.handles[0]?.destroyed).toBe(1);
+    await expect(host.started).rejects.toMatchObject({code: 'ABORTED'});
     expect(await fake.handles[0]?.ended).toMatchObject({signal: 'SIGKILL'});
+  });
+
+  test('the chosen backend is known before anything is made, and none is guessed', async ({scope}) => {
+    const fake = new FakeBackend();
+    const asked = Promise.withResolvers<void>();
+    fake.before = async () => {
+      asked.resolve();
+      await new Promise(() => {});
+    };
+    const {host, clock, changes} = await begin(scope, SLEEP, {fake, backend: 'auto'});
+    expect(host.snapshot.backend).toBe(undefined);
+    await asked.promise;
+    expect(changes.map(({state, backend}) => ({state, backend}))).toEqual([
+      {state: 'creating', backend: 'bubblewrap'},
+    ]);
+    await inTime(clock, 500, host.terminate());
   });
 
   test('a backend that hangs is given up', async ({scope}) => {
@@ -304,7 +322,7 @@ describe('the start', () => {
     const {host, clock} = await begin(scope, SLEEP, {fake});
     await new Promise(setImmediate);
     clock.advance(120_000);
-    await expect(host.started).rejects.toMatchObject({code: 'SANDBOX_FAILED'});
+    await expect(inTime(clock, 500, host.started)).rejects.toMatchObject({code: 'SANDBOX_FAILED'});
   });
 
   test('calls wait until it runs', async ({scope}) => {

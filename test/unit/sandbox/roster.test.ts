@@ -154,6 +154,15 @@ describe('an owner that was killed', () => {
     await sweepSandboxes(roster, open);
     expect({swept, adopted}).toEqual({swept: [id], adopted: [record]});
   });
+
+  test('before a backend was chosen: nothing is left to be removed', async ({scope}) => {
+    const stateDir = await scope.tempDir('state');
+    const id = await orphan(stateDir, {state: 'creating'});
+    const roster = new SandboxRoster(stateDir);
+    await sweepSandboxes(roster, async () => Promise.reject(new Error('no backend is asked')));
+    const {journal} = await roster.find(id);
+    expect(journal.unclean).toBe(undefined);
+  });
 });
 
 test('an owner that left something behind: it is removed when the owner is gone', async ({scope}) => {

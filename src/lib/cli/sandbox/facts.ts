@@ -1,6 +1,6 @@
 // A sandbox as an event: from what its owner says, or from its journal after its end.
 
-import type {BackendReport, Finding} from '../../sandbox/backend.js';
+import type {BackendName, BackendReport, Finding} from '../../sandbox/backend.js';
 import type {SandboxEnd, SandboxInfo, SandboxTunnel} from '../../sandbox/control.js';
 import {withoutToken} from '../../sandbox/journal.js';
 import type {ListedSandbox} from '../../sandbox/roster.js';
@@ -26,7 +26,7 @@ export function sandboxEvent(info: SandboxInfo): SandboxEvent {
     id,
     ...given({name}),
     state,
-    backend,
+    ...given({backend}),
     command,
     pid,
     createdAt: iso(createdAt),
@@ -72,7 +72,8 @@ export function startedEvent(info: SandboxInfo, {ports, limits}: Asked, detached
     type: 'started',
     id,
     ...given({name}),
-    backend,
+    // One that has started has a backend.
+    backend: backend as BackendName,
     ports,
     limits: limitNames(limits.filter((each) => !unreal.includes(each))),
     unreal: limitNames(unreal),
