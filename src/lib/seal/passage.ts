@@ -117,9 +117,9 @@ export class Passage {
 
   #isAllowed(): boolean {
     const {target} = this.#options;
-    if (target.kind === 'member') return true;
+    // The rules are about the outside.
+    if (target.kind === 'member' || target.kind === 'local') return true;
     const policy = this.#options.policy();
-    if (target.kind === 'local') return policy.rules.kind !== 'none';
     if (target.kind === 'address') return policy.refuseLiteral(target.address, target.port) === undefined;
     if (!policy.allowsName(target.name, target.port)) return false;
     return this.#address === undefined || policy.mayDial(this.#address, target.port);

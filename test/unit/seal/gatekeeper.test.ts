@@ -4,6 +4,7 @@ import {connect, createServer, type Socket} from 'node:net';
 import {expect, vi} from 'vitest';
 import {createLogger} from '../../../src/lib/core/logger.js';
 import {Gatekeeper} from '../../../src/lib/seal/gatekeeper.js';
+import {MemberNames} from '../../../src/lib/seal/member-network.js';
 import type {Scope} from '../../helpers/scope.js';
 import {dialAsProgram} from '../../helpers/seal-door.js';
 import {test} from '../../helpers/test.js';
@@ -127,4 +128,25 @@ test('the end of a seal does not take what the kernel has from a program that ha
   keeper.close();
   const pieces = await reader.toArray();
   expect(Buffer.concat(pieces)).toHaveLength(all.length);
+});
+
+test('a named port of the machine is reached without any way out, until the end of the seal', async ({
+  scope,
+}) => {
+  const port = await scope.listen(createServer((socket) => void socket.on('error', () => {}).write('here')));
+  const names = new MemberNames({address: 'fdaa::1', name: 'one', domain: 'x.internal'});
+  const keeper = new Gatekeeper({
+    rules: {kind: 'none'},
+    log: createLogger('seal', undefined),
+    onRefused: () => {},
+    localPorts: [port],
+    member: {names, dial: async () => Promise.reject(new Error('no member is dialled'))},
+  });
+  const program = await dialAsProgram(scope, keeper, {address: '127.0.0.1', port});
+  const [piece] = await once(program, 'data');
+  expect(String(piece)).toBe('here');
+  const closed = new Promise((resolve) => program.once('close', resolve));
+  keeper.close();
+  await closed;
+  expect(keeper.connections).toBe(0);
 });
