@@ -39,17 +39,27 @@ export async function runInNetwork(argv: readonly string[], options: NetworkRunO
   const sealing = Promise.withResolvers<Seal>();
   sealing.promise.catch(() => {});
   let seal: Seal | undefined;
+  // The signal ends the start of the membership alone: a command that has to end still has its network meanwhile.
+  const starting = new AbortController();
+  const giveUp = () => starting.abort();
+  signal?.addEventListener('abort', giveUp);
+  if (signal?.aborted) giveUp();
+  const started = () => signal?.removeEventListener('abort', giveUp);
   const membership = await joinNetwork({
     ...join,
     log,
-    signal,
+    signal: starting.signal,
     ...(accepts && {
       accept: acceptInto(sealing.promise, {allows, graceMs}),
       takeFlow: new IncomingDatagrams({seal: () => seal, allows}).take,
     }),
+  }).catch((error: unknown) => {
+    started();
+    throw error;
   });
   try {
     const own = await openMemberSeal(membership, {outside, localPorts, onNotice, log, signal});
+    started();
     seal = own;
     sealing.resolve(own);
     if (signal?.aborted) throw new TunlError('ABORTED');
@@ -77,6 +87,7 @@ export async function runInNetwork(argv: readonly string[], options: NetworkRunO
     sealing.reject(error);
     throw error;
   } finally {
+    started();
     await seal?.close();
     await membership.close();
   }
