@@ -6,6 +6,8 @@ export interface StopSignal extends Disposable {
   readonly signal: AbortSignal;
   /** From now on signals are for a command that runs in this terminal: they neither abort nor end this process. */
   release(): void;
+  /** The command has ended: signals abort again. */
+  resume(): void;
 }
 
 /** Listens until disposed. */
@@ -22,6 +24,9 @@ export function stopSignal(): StopSignal {
     signal: stop.signal,
     release: () => {
       isReleased = true;
+    },
+    resume: () => {
+      isReleased = false;
     },
     [Symbol.dispose]: () => void process.off('SIGINT', onSignal).off('SIGTERM', onSignal),
   };

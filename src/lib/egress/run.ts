@@ -38,6 +38,8 @@ export interface EgressRunOptions
     Pick<RunSealedOptions, 'env' | 'cwd' | 'stdio' | 'signal' | 'mirrorsSignals'> {
   /** Everything is ready, and the command starts. `udp`: whether UDP leaves by the egress; undefined without a seal. */
   readonly onStart?: ((udp?: UdpState) => void) | undefined;
+  /** The command has ended. What it has sent may still be on its way, and the signal ends the wait for that. */
+  readonly onExit?: (() => void) | undefined;
 }
 
 /** A program may open many: a crawler, or a test of load. */
@@ -151,7 +153,7 @@ export async function runByProxy(
 export async function runByEgress(
   opening: Promise<EgressClient>,
   argv: readonly string[],
-  {onStart, ...options}: EgressRunOptions = {},
+  {onStart, onExit, ...options}: EgressRunOptions = {},
 ): Promise<SealedExit> {
   const {env, cwd = process.cwd(), stdio, signal, mirrorsSignals = false} = options;
   const seal = await openEgressSeal(opening, options);
@@ -159,6 +161,7 @@ export async function runByEgress(
     if (signal?.aborted) throw new TunlError('ABORTED');
     onStart?.(udpOf(seal, await opening));
     const exit = await runSealed(seal, argv, {env, cwd, stdio, signal, mirrorsSignals});
+    onExit?.();
     if (exit.signal === null) await seal.lastDatagrams();
     if (exit.signal === null) await lastBytes(() => outstandingOf(seal), signal);
     return exit;

@@ -21,6 +21,8 @@ export interface NetworkRunOptions
   readonly accepts?: boolean | undefined;
   /** Everything is ready, and the command starts. */
   readonly onStart?: ((membership: Membership, udp: UdpState | undefined) => void) | undefined;
+  /** The command has ended. What it has sent may still be on its way, and the signal ends the wait for that. */
+  readonly onExit?: (() => void) | undefined;
 }
 
 /** For a command that has no name of its own. */
@@ -32,7 +34,7 @@ export const newMemberName = (): string => `run-${randomBytes(4).toString('hex')
  * @throws TunlError as `joinNetwork`, and SEAL_UNAVAILABLE, SEAL_LOST, PROGRAM_MISSING, FOLDER_MISSING
  */
 export async function runInNetwork(argv: readonly string[], options: NetworkRunOptions): Promise<SealedExit> {
-  const {accepts = true, onStart, cwd = process.cwd(), env = process.env, stdio, signal} = options;
+  const {accepts = true, onStart, onExit, cwd = process.cwd(), env = process.env, stdio, signal} = options;
   const {mirrorsSignals = false, allows, graceMs, localPorts, outside, onNotice, log, ...join} = options;
   // The others should not see a member that never starts.
   checkCommand(argv, {cwd, env});
@@ -78,6 +80,7 @@ export async function runInNetwork(argv: readonly string[], options: NetworkRunO
       signal: stop,
       mirrorsSignals,
     });
+    onExit?.();
     if (why !== undefined && signal?.aborted !== true) throw why;
     if (exit.signal === null) await own.lastDatagrams();
     if (exit.signal === null)

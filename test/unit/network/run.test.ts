@@ -8,7 +8,7 @@ import type {RunSealedOptions} from '../../../src/lib/seal/run-sealed.js';
 
 const {did, hooks} = vi.hoisted(() => ({
   did: [] as string[],
-  hooks: {sealing: () => Promise.resolve()},
+  hooks: {sealing: () => Promise.resolve(), endsItself: false, connections: 0},
 }));
 
 vi.mock('../../../src/lib/network/membership.js', () => ({
@@ -31,7 +31,7 @@ vi.mock('../../../src/lib/network/member-seal.js', () => ({
   openMemberSeal: async () => {
     await hooks.sealing();
     return {
-      ...{connections: 0, movedBytes: 0, lastDatagrams: async () => {}},
+      ...{connections: hooks.connections, movedBytes: 0, lastDatagrams: async () => {}},
       close: async () => void did.push('the seal is closed'),
     };
   },
@@ -40,6 +40,7 @@ vi.mock('../../../src/lib/network/member-seal.js', () => ({
 vi.mock('../../../src/lib/seal/run-sealed.js', async (original) => ({
   ...(await original<object>()),
   runSealed: async (_: unknown, __: unknown, {signal}: RunSealedOptions) => {
+    if (hooks.endsItself) return {code: 7, signal: null};
     await new Promise((resolve) => signal?.addEventListener('abort', resolve));
     did.push('the command is asked to end');
     await new Promise(setImmediate);
@@ -50,7 +51,7 @@ vi.mock('../../../src/lib/seal/run-sealed.js', async (original) => ({
 
 beforeEach(() => {
   did.splice(0);
-  hooks.sealing = () => Promise.resolve();
+  Object.assign(hooks, {sealing: () => Promise.resolve(), endsItself: false, connections: 0});
 });
 
 const options = (signal: AbortSignal) => ({link: {} as never, network: 'lab', name: 'one', signal});
@@ -77,4 +78,15 @@ test('until the seal is open, the signal ends the membership', async () => {
   };
   await expect(runInNetwork(['true'], options(aborter.signal))).rejects.toMatchObject({code: 'ABORTED'});
   expect(did).toEqual(['the membership ends', 'the membership is closed']);
+});
+
+test('a signal ends the wait for the last bytes, and the exit code stays', async () => {
+  Object.assign(hooks, {endsItself: true, connections: 1});
+  const aborter = new AbortController();
+  const onExit = () => {
+    did.push('the caller knows');
+    aborter.abort();
+  };
+  expect(await runInNetwork(['true'], {...options(aborter.signal), onExit})).toMatchObject({code: 7});
+  expect(did).toEqual(['the caller knows', 'the seal is closed', 'the membership is closed']);
 });

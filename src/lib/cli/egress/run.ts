@@ -48,6 +48,7 @@ export async function runBehindEgress(
         const seal = isUnsealed ? 'none' : (flags.seal ?? 'network');
         presenter.event({type: 'sealed', seal, ...carriage(udp), egress: name, addresses});
       },
+      onExit: () => stop.resume(),
       mirrorsSignals: true,
       signal,
     });

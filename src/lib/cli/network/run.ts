@@ -75,6 +75,7 @@ export async function runAsMember(
         ...(egress !== undefined && {egress}),
       });
     },
+    onExit: () => stop.resume(),
     mirrorsSignals: true,
     signal,
   });
