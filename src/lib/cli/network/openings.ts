@@ -78,10 +78,18 @@ class Gateway {
     });
     // The signal ends the opening alone: the membership belongs to the tunnels.
     if (signal?.aborted) throw new TunlError('ABORTED');
-    return await openNetwork(this.#network, {
-      ...Object.fromEntries(connection),
-      ...(options.log && {log: options.log}),
-    });
+    const giveUp = new AbortController();
+    const abort = () => giveUp.abort();
+    signal?.addEventListener('abort', abort);
+    try {
+      return await openNetwork(this.#network, {
+        ...Object.fromEntries(connection),
+        ...(options.log && {log: options.log}),
+        signal: giveUp.signal,
+      });
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
   }
 
   async #left(): Promise<void> {
