@@ -186,6 +186,7 @@ export class RemoteSandbox implements SandboxControl {
     follow?: boolean;
     signal?: AbortSignal;
   } = {}): AsyncGenerator<LogPiece> {
+    if (signal?.aborted) return;
     using _held = this.#hold();
     const duplex = new StreamDuplex(this.#streams.open({service: CONTROL_SERVICE.logs}));
     const stop = () => duplex.destroy();

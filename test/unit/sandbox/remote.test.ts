@@ -100,6 +100,7 @@ describe('a sandbox of another process', () => {
     const {remote, fake} = await served(scope);
     fake.pieces.push({from: 'stdout', bytes: Buffer.alloc(200_000, 1), lostBytes: 7});
     fake.pieces.push({from: 'stderr', bytes: Buffer.from('x')});
+    expect(await Array.fromAsync(remote.logs({follow: true, signal: AbortSignal.abort()}))).toEqual([]);
     const kept = await Array.fromAsync(remote.logs());
     expect(kept).toEqual(fake.pieces);
     const followed = [];
