@@ -74,6 +74,8 @@ export async function runDetached({command, options, asked, presenter}: RunOptio
   const remote = await startSupervisor(command, {...options, signal: stop.signal});
   const terminate = () => void remote.terminate().catch(() => {});
   stop.signal.addEventListener('abort', terminate);
+  // It may have come when the supervisor had just answered.
+  if (stop.signal.aborted) terminate();
   try {
     await remote.started();
     presenter.event(startedEvent(await remote.info(), asked, true));
