@@ -25,7 +25,14 @@ import {
   sealError,
   systemObstacle,
 } from './obstacles.js';
-import {endFirst, FIRST_PROCESS, type FirstProcess, firstOf} from './own-processes.js';
+import {
+  cannotHaveProcesses,
+  endFirst,
+  FIRST_PROCESS,
+  type FirstProcess,
+  firstOf,
+  hasProcessPrograms,
+} from './own-processes.js';
 import {PACKETS_DESCRIPTOR} from './udp/device.js';
 
 const LAST_DOOR_MS = 2_000;
@@ -97,8 +104,7 @@ export class Namespace {
     try {
       return await Namespace.#open(events, options);
     } catch (error) {
-      if (!options.ownProcesses || options.signal?.aborted) throw error;
-      // Some containers have a /proc that cannot be mounted again. Another obstacle is found again.
+      if (!(error instanceof NoOwnProcesses)) throw error;
       return await Namespace.#open(events, {...options, ownProcesses: false});
     }
   }
@@ -108,15 +114,8 @@ export class Namespace {
     options: NamespaceOptions,
   ): Promise<Namespace> {
     const {joins, member, signal, localPorts, ownResolvConf, hidesRun, carriesUdp, maxConnections} = options;
-    const ownProcesses = options.ownProcesses === true && joins === undefined;
-    const programs = [
-      'unshare',
-      'nsenter',
-      'setpriv',
-      'ip',
-      'nft',
-      ...(ownProcesses ? ['env', 'timeout'] : []),
-    ];
+    const ownProcesses = options.ownProcesses === true && joins === undefined && hasProcessPrograms();
+    const programs = ['unshare', 'nsenter', 'setpriv', 'ip', 'nft'];
     const obstacle = missing(member === undefined ? programs : [...programs, 'hostname']);
     if (obstacle !== undefined) throw sealError(obstacle);
     signal?.throwIfAborted();
@@ -160,6 +159,7 @@ export class Namespace {
       if (!isUp(up?.value)) {
         const said = await parts.said();
         if (up === undefined && isRunning(child)) throw sealError(lateObstacle('The namespace'));
+        if (ownProcesses && cannotHaveProcesses(up?.value, said)) throw new NoOwnProcesses();
         throw joins === undefined ? sealError(startObstacle(up?.value, said)) : cannotJoin(joins.pid, said);
       }
       files ??= openFiles(child.pid, [
@@ -286,6 +286,9 @@ export class Namespace {
 }
 
 /** `up 0 NUMBER`, from the holder. */
+/** A seal works here without a process namespace. */
+class NoOwnProcesses extends Error {}
+
 const isUp = (line: string | undefined): boolean => line?.startsWith('up 0 ') === true;
 
 function startObstacle(line: string | undefined, said: string): Obstacle {

@@ -12,6 +12,21 @@ import {programPath} from './obstacles.js';
 /** The answer of the first process: the programs that let a command start in its namespace are missing, or too old. */
 export const NO_PROCESSES = 86;
 
+/** Old programs, and a /proc that cannot be mounted again, as in some containers. */
+const NO_PROCESSES_SAID = /mount \/proc failed|unrecognized option|invalid option/;
+
+/**
+ * Whether it lies with this system that there is no process namespace. Another failure would only leave the command with less.
+ *
+ * @param line of the first process @param said what the programs before it have said
+ */
+export const cannotHaveProcesses = (line: string | undefined, said: string): boolean =>
+  line === undefined ? NO_PROCESSES_SAID.test(said) : line === `up ${NO_PROCESSES}`;
+
+/** Whether this system has the programs that start a command in a process namespace. */
+export const hasProcessPrograms = (): boolean =>
+  ['env', 'timeout'].every((name) => programPath(name) !== undefined);
+
 /** Signals that a terminal sends to the whole group, and those that are passed on. All of them are for the command. */
 const HELD_BACK = 'HUP,INT,QUIT,TERM,USR1,USR2,TSTP,TTIN,TTOU';
 
