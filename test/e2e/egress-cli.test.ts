@@ -1,14 +1,14 @@
 // `tunl egress list`, `listen` and `forward` as commands: their output for scripts and people, mistakes, and their end; and the
 // library's `egress`, as docs/egress.md shows it.
 
-import {mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
+import {readFile} from 'node:fs/promises';
 import {createServer as createHttpServer} from 'node:http';
 import {type AddressInfo, createServer} from 'node:net';
-import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect} from 'vitest';
 import {egress} from '../../src/lib/egress/egress.js';
 import {Child, run} from '../helpers/child.js';
-import {entry, projectRoot, runCli, startCli} from '../helpers/cli.js';
+import {entry, runCli, startCli} from '../helpers/cli.js';
+import {runExample} from '../helpers/page-example.js';
 import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
 import {Scope, unusedPort} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
@@ -160,16 +160,9 @@ describe('mistakes', () => {
 
 describe('the library', () => {
   test('the example of docs/egress.md runs as it is', async ({scope: own}) => {
-    const page = await readFile(join(projectRoot, 'docs/egress.md'), 'utf8');
-    const [, code = ''] = /```js\n([\s\S]*?)```/.exec(page) ?? [];
-    const folder = await own.tempDir('page');
-    await mkdir(join(folder, 'node_modules'));
-    await symlink(projectRoot, join(folder, 'node_modules/tunl'));
-    const file = join(folder, 'example.mjs');
-    await writeFile(file, code.replace("'example.com', port: 80", `'127.0.0.1', port: ${web}`));
-    const stateDir = await own.tempDir('state');
-    const ended = await run(own, process.execPath, [file], {
-      env: {...relay.env, TUNL_STATE_DIR: stateDir},
+    const ended = await runExample(own, 'egress.md', {
+      change: (code) => code.replace("'example.com', port: 80", `'127.0.0.1', port: ${web}`),
+      env: relay.env,
     });
     expect(ended).toMatchObject({code: 0, stderr: ''});
     expect(ended.stdout).toMatch(/^\[ '127\.0\.0\.2', '127\.0\.0\.3' \]\nHTTP\/1\.1 200 OK\r\n/);

@@ -2,15 +2,15 @@
 // killed.
 
 import {readdirSync, realpathSync} from 'node:fs';
-import {mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
+import {readFile, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {expect} from 'vitest';
 import {startBrowser} from '../helpers/browser.js';
-import {run} from '../helpers/child.js';
-import {projectRoot, runCli, startCli} from '../helpers/cli.js';
+import {runCli, startCli} from '../helpers/cli.js';
 import {openInEditor, signInToEditor, typeInTerminal} from '../helpers/editor.js';
 import {openHub} from '../helpers/hub.js';
 import {installed} from '../helpers/launching.js';
+import {runExample} from '../helpers/page-example.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import {test} from '../helpers/test.js';
 import {curl} from '../helpers/visitors.js';
@@ -222,20 +222,13 @@ test('code-server in a session: an editor behind its password, and a terminal th
 
 test('the example of docs/hub.md runs as it is', async ({scope}) => {
   const relay = await startRelayProcess(scope);
-  const page = await readFile(join(projectRoot, 'docs/hub.md'), 'utf8');
-  const [, code = ''] = /```js\n([\s\S]*?)```/.exec(page) ?? [];
-  const folder = await scope.tempDir('page');
-  await mkdir(join(folder, 'node_modules'));
-  await symlink(projectRoot, join(folder, 'node_modules/tunl'));
-  const file = join(folder, 'example.mjs');
   // The system knows no names below localhost.
   const resolves = `import dns from 'node:dns';
     const {lookup} = dns;
     dns.lookup = (name, ...rest) => lookup(name.endsWith('.localhost') ? '127.0.0.1' : name, ...rest);\n`;
-  await writeFile(file, resolves + code.replace('https://r1.example.net', relay.url));
-  const stateDir = await scope.tempDir('hub');
-  const ended = await run(scope, process.execPath, [file], {
-    env: {...relay.env, TUNL_STATE_DIR: stateDir, NODE_EXTRA_CA_CERTS: relay.caFile},
+  const ended = await runExample(scope, 'hub.md', {
+    change: (code) => resolves + code.replace('https://r1.example.net', relay.url),
+    env: {...relay.env, NODE_EXTRA_CA_CERTS: relay.caFile},
   });
   expect(ended).toMatchObject({code: 0, stderr: '', stdout: '201 200\nana files ready\n'});
 });

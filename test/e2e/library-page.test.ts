@@ -1,12 +1,12 @@
 // The examples of docs/library.md run unchanged, through a relay in another process.
 
-import {mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
+import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {inspect} from 'node:util';
 import {expect} from 'vitest';
 import {forward, TunlError} from '../../src/index.js';
 import {run} from '../helpers/child.js';
-import {projectRoot} from '../helpers/cli.js';
+import {examplesIn, readPage, userFolder} from '../helpers/page-example.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import {test} from '../helpers/test.js';
 
@@ -26,12 +26,11 @@ const PRINTS: Readonly<Record<string, RegExp>> = {
 };
 
 async function examples(): Promise<Map<string, string>> {
-  const page = await readFile(join(projectRoot, 'docs/library.md'), 'utf8');
-  const sections = page.split(/^## /m).slice(1);
+  const sections = (await readPage('library.md')).split(/^## /m).slice(1);
   return new Map(
     sections.flatMap((section) => {
       const [heading = ''] = section.split('\n', 1);
-      return [...section.matchAll(/```js\n([\s\S]*?)```/g)].map(([, code = '']) => [heading, code] as const);
+      return examplesIn(section).map((code) => [heading, code] as const);
     }),
   );
 }
@@ -40,9 +39,7 @@ test('every example runs, prints what it should, and ends', async ({scope}) => {
   const found = await examples();
   expect([...found.keys()]).toEqual(Object.keys(PRINTS));
   const relay = await startRelayProcess(scope);
-  const folder = await scope.tempDir('page');
-  await mkdir(join(folder, 'node_modules'));
-  await symlink(projectRoot, join(folder, 'node_modules/tunl'));
+  const folder = await userFolder(scope);
   const stateDir = await scope.tempDir('agent');
   for (const [heading, code] of found) {
     const file = join(folder, `${heading.replaceAll(/\W+/g, '-')}.mjs`);

@@ -107,14 +107,16 @@ test.each([
   },
 );
 
+function unreadLimit(scope: Scope): UnreadLimit {
+  const log = createLogger('test', undefined);
+  const unread = new UnreadLimit({limitBytes: 2 ** 30, clock: systemClock, log});
+  scope.onEnd(() => unread.close());
+  return unread;
+}
+
 test('the agent gets the address of a visitor, even if the connection has ended by then', async () => {
   await using scope = new Scope();
-  const unread = new UnreadLimit({
-    limitBytes: 2 ** 30,
-    clock: systemClock,
-    log: createLogger('test', undefined),
-  });
-  scope.onEnd(() => unread.close());
+  const unread = unreadLimit(scope);
   const held = session();
   scope.onEnd(() => held.close());
   const opened: unknown[] = [];
@@ -157,12 +159,7 @@ test('the agent gets the address of a visitor, even if the connection has ended 
 
 test('other rules for addresses look at the visitors of their tunnel alone', async () => {
   await using scope = new Scope();
-  const unread = new UnreadLimit({
-    limitBytes: 2 ** 30,
-    clock: systemClock,
-    log: createLogger('test', undefined),
-  });
-  scope.onEnd(() => unread.close());
+  const unread = unreadLimit(scope);
   const clock = new ManualClock();
   const watch = new VisitorWatch({clock, idleTimeoutMs: undefined, isTrusted: () => false});
   let looks = 0;
