@@ -66,7 +66,11 @@ test('a machine that cannot list its addresses for a while has not changed them'
 test('many watches cost one look a second, and none after the last has ended', () => {
   let looks = 0;
   const heard: number[] = [];
-  const look = new NetworkLook({addresses: () => `${(looks += 1)}`, ahead: () => 0});
+  const addresses = () => {
+    looks += 1;
+    return String(looks);
+  };
+  const look = new NetworkLook({addresses, ahead: () => 0});
   const watches = [1, 2, 3].map((each) => look.add({onChange: () => heard.push(each), onWake: () => {}}));
   const before = looks;
   vi.advanceTimersByTime(2_000);
