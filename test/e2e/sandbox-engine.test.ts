@@ -262,9 +262,11 @@ describe.runIf(isRoot)('podman', () => {
 
   test('an init that dies is a lost sandbox', async ({scope}) => {
     const handle = await start(scope, ['cat']);
+    // It waits until its start is known here.
     const killer = await handle.exec({
-      command: ['sh', '-c', 'kill -9 $(pgrep -f "init.cjs --stdio$" | tail -1)'],
+      command: ['sh', '-c', 'read go; kill -9 $(pgrep -f "init.cjs --stdio$" | tail -1)'],
     });
+    killer.stdin.write('go\n');
     await expect(killer.exit).rejects.toMatchObject({code: 'SANDBOX_ENDED'});
     expect(await handle.ended).toMatchObject({why: 'lost'});
   });
