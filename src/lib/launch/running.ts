@@ -10,7 +10,7 @@ import type {OutputTail} from './output.js';
 import {portsOf} from './ports.js';
 import {endFamily, membersOf} from './processes.js';
 import type {LoginFact, NamedSite, Program, PublicSide, Site} from './program.js';
-import {type Answer, ask, type Place, untilReady} from './ready.js';
+import {type Answer, ask, type Dial, type Place, untilReady} from './ready.js';
 import type {Room} from './room.js';
 import type {Spawned} from './spawn.js';
 import {trustedPlaces} from './trusted-places.js';
@@ -160,7 +160,7 @@ export class RunningProgram implements AsyncDisposable {
       places: async () => await trusted(await places()),
       confirms: async (answered) => (await trusted([answered])).length > 0,
       onMissed,
-      dial: room && ((port, until) => room.dial(port, until)),
+      dial: this.#dial,
     });
     if (place !== undefined) await this.#checkGuard(place, signal);
     // The program has answered, or never will. Without names there is no address yet.
@@ -173,15 +173,20 @@ export class RunningProgram implements AsyncDisposable {
     throw await this.#lateError(last, otherPort.found);
   }
 
+  get #dial(): Dial | undefined {
+    const {room} = this.#parts;
+    return room && ((port, until) => room.dial(port, until));
+  }
+
   /** @throws TunlError PROGRAM_CONFIG when the program lets in somebody without its secret */
   async #checkGuard(place: Place, signal: AbortSignal): Promise<void> {
-    const {program, room} = this.#parts;
+    const {program} = this.#parts;
     if (program.guard === undefined) return;
     const {path, next} = program.guard;
-    const dial = room && ((port: number, until: AbortSignal) => room.dial(port, until));
     const isClosed = (status: number) => status === 401 || status === 403;
-    const answer = await ask({kind: 'http', path, accept: isClosed}, place, {signal, dial});
-    if (answer.kind === 'ready' || signal.aborted) return;
+    const answer = await ask({kind: 'http', path, accept: isClosed}, place, {signal, dial: this.#dial});
+    // A program that has ended has an error of its own. One that gives no answer in time is not let through.
+    if (answer.kind === 'ready' || this.#ended.signal.aborted) return;
     const how = answer.kind === 'wrong' ? `: ${answer.what}` : '';
     throw new TunlError('PROGRAM_CONFIG', {
       reason: `${program.title} does not refuse a visitor without its secret${how}.`,

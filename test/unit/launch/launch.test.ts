@@ -281,6 +281,20 @@ child.unref();`;
     expect(notices).toHaveLength(1);
   });
 
+  test('gives no answer where a visitor without its secret must be refused: it is not let through', async ({
+    scope,
+  }) => {
+    const source =
+      "require('node:http').createServer((q, r) => q.url === '/' && r.end()).listen(Number(process.argv[1]), '127.0.0.1')";
+    const argv: [string, ...string[]] = [process.execPath, '-e', source, '{port}'];
+    const guarded = {
+      ...command({argv, portGiven: false, readyPath: '/'}),
+      guard: {path: '/secret', next: 'Say --no-token.'},
+    };
+    const program = await launchIn(scope, guarded, {readyTimeoutMs: 2_000});
+    await expect(program.ready).rejects.toMatchObject({code: 'PROGRAM_CONFIG', next: 'Say --no-token.'});
+  });
+
   test('chooses its port itself, late, on one address: no other port is missed', async ({scope}) => {
     const notices: string[] = [];
     const program = await launchFake(
